@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one ABI between the kernel side and user space: what stands in the ring
+ * buffer, and what the control maps hold. otel_ebpf/kernel/records.py and
+ * control.py mirror it; tests/kernel/test_wire_layout.py compares both against
+ * the BTF of the built objects, so the two cannot drift apart.
+ *
+ * All times are CLOCK_BOOTTIME nanoseconds (bpf_ktime_get_boot_ns), taken at
+ * the byte they speak of. 0 means "did not happen".
+ */
+#ifndef OTEL_EBPF_WIRE_H
+#define OTEL_EBPF_WIRE_H
+
+#define WIRE_VERSION 1
+
+enum record_kind {
+	RECORD_EXCHANGE = 1, /* one request and its response */
+	RECORD_PIECE = 2, /* one piece of one direction of a connection in stream mode */
+	RECORD_CLOSE = 3, /* a connection that user space follows has ended */
+	RECORD_AMEND = 4, /* an exchange that was ended by silence went on after all */
+	RECORD_PROCESS = 5, /* a process did its first I/O on a socket */
+	RECORD_PROCESS_EXIT = 6,
+};
+
+enum transport {
+	TRANSPORT_TCP = 1,
+	TRANSPORT_UNIX = 2,
+};
+
+/* Who connected: settled from TCP, never from the payload. */
+enum role {
+	ROLE_UNKNOWN = 0,
+	ROLE_CLIENT = 1,
+	ROLE_SERVER = 2,
+};
+
+enum direction {
+	DIRECTION_REQUEST = 0, /* from the connecting side to the accepting side */
+	DIRECTION_RESPONSE = 1,
+};
+
+/* Why a record ends where it ends. */
+enum record_end {
+	END_NONE = 0, /* a piece: it ends nothing */
+	END_LENGTH = 1, /* Content-Length, or a response that has no body */
+	END_CHUNK = 2, /* the last chunk */
+	END_TURN = 3, /* the requesting side spoke again */
+	END_FIN = 4, /* the peer closed, or this side sent its FIN */
+	END_RESET = 5, /* RST, or a socket error (record_header.error) */
+	END_IDLE = 6, /* nothing but silence told */
+	END_UPGRADE = 7, /* 101, or 2xx to CONNECT: what follows is another protocol */
+};
+
+enum capture_flag {
+	CAPTURE_TRUNCATED = 1 << 0, /* more bytes passed than were captured */
+	CAPTURE_TLS = 1 << 1,
+	CAPTURE_SERVER_FIRST = 1 << 2, /* the accepting side spoke first */
+	CAPTURE_UNSEEN = 1 << 3, /* bytes passed by a way that this rung cannot read */
+	CAPTURE_OLD = 1 << 4, /* the connection is older than the agent, or was first seen midway */
+	CAPTURE_ROLE_GUESSED = 1 << 5, /* TCP's counters did not settle the role */
+	CAPTURE_PEER_CLOSED = 1 << 6, /* the peer's FIN had arrived */
+};
+
+enum context_source {
+	CONTEXT_NONE = 0,
+	CONTEXT_ROOT = 1, /* made here: no parent is known */
+	CONTEXT_HEADER = 2, /* the request's traceparent */
+};
+
+/* W3C trace context, settled in the kernel. */
+struct trace_context {
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 parent_id[8]; /* all zero: none */
+	__u8 flags; /* W3C trace flags; meaningful with CONTEXT_HEADER */
+	__u8 source; /* enum context_source */
+	__u8 reserved[6];
+};
+
+/* Common to all kinds. Rich from the first day: later parts add readers, not fields. */
+struct record_header {
+	__u16 version;
+	__u8 kind; /* enum record_kind */
+	__u8 transport; /* enum transport */
+	__u8 family; /* AF_INET, AF_INET6, AF_UNIX */
+	__u8 role; /* enum role, of this end */
+	__u8 end; /* enum record_end */
+	__u8 error; /* errno of the socket, 0 for none */
+	__u32 flags; /* enum capture_flag */
+	__u32 lost; /* records lost on this connection since the last one that arrived */
+	__u64 connection; /* connecting ISN+1 << 32 | accepting ISN+1; the same on both ends */
+	__u64 offset; /* position in its direction's stream of the first byte */
+	__u64 time; /* of the first byte */
+	__u64 socket; /* the kernel's struct sock, the handle for control messages */
+	__u32 process; /* tgid in the initial pid namespace */
+	__u32 agent_process; /* tgid in the agent's own pid namespace, 0 if not in it */
+	__u32 thread;
+	__u32 network_namespace; /* inode number */
+	__u64 process_start; /* boot time of the process's start */
+	__u64 cgroup; /* id in the unified hierarchy */
+	__u16 local_port;
+	__u16 peer_port;
+	__u32 ruleset; /* generation of the discovery decision this was captured under */
+	__u8 local_address[16]; /* IPv4 in the first four bytes; unused for unix */
+	__u8 peer_address[16];
+	struct trace_context context;
+};
+
+/* data: request_captured bytes, response_captured bytes, path_captured bytes (unix). */
+struct exchange_record {
+	struct record_header header;
+	__u64 request_end; /* time of the last byte of the request */
+	__u64 response_start; /* time of the first byte of the (final) response */
+	__u64 response_end; /* time of the last byte of the response */
+	__u64 request_bytes;
+	__u64 response_bytes; /* interim (1xx) responses included */
+	__u32 request_head; /* length of the HTTP/1 head in bytes, 0 if it was not followed to its end */
+	__u32 response_head; /* the same, of the final response, interim heads before it included */
+	__u16 request_captured;
+	__u16 response_captured;
+	__u16 path_captured;
+	__u16 status; /* HTTP/1 status as the kernel read it, 0 if it did not */
+};
+
+/* data: captured bytes, then path_captured bytes. */
+struct piece_record {
+	struct record_header header;
+	__u32 length; /* bytes that passed, of which `captured` follow */
+	__u16 captured;
+	__u8 direction; /* enum direction */
+	__u8 reserved;
+	__u16 path_captured;
+	__u16 reserved2[3];
+};
+
+/* A connection that user space follows has ended; totals as far as they were seen. */
+struct close_record {
+	struct record_header header;
+	__u64 request_bytes;
+	__u64 response_bytes;
+};
+
+#define PROCESS_ARGUMENTS_MAX 1024
+#define PROCESS_ENVIRONMENT_MAX 4096
+
+/* data: arguments (NUL separated), then environment (NUL separated). */
+struct process_record {
+	struct record_header header;
+	__u32 parent; /* tgid of the parent in the initial namespace */
+	__u32 user; /* uid in the initial user namespace */
+	__u16 arguments; /* bytes captured */
+	__u16 environment;
+	__u32 reserved;
+	char command[16]; /* task->group_leader->comm */
+	char executable[64]; /* the last component of the executable's path */
+};
+
+/* ---- control maps: user space -> kernel ---- */
+
+enum verdict {
+	VERDICT_UNKNOWN = 0, /* captured until user space decides */
+	VERDICT_ON = 1,
+	VERDICT_OFF = 2,
+};
+
+enum connection_mode {
+	MODE_EXCHANGE = 0, /* the two sides take turns */
+	MODE_STREAM = 1, /* every piece is reported; user space pairs */
+	MODE_IGNORED = 2, /* nothing we know: count, and say nothing */
+};
+
+/* Map `processes`: tgid -> this. Inserted at first I/O, inherited by fork, deleted by exec and exit. */
+struct process_control {
+	__u8 verdict; /* enum verdict */
+	__u8 announced; /* its RECORD_PROCESS has been sent */
+	__u16 signals; /* bit set of what to report; reserved for later parts */
+	__u32 ruleset; /* generation of the decision */
+	__u32 service; /* user space's number for the service */
+	__u32 sampler_threshold; /* reserved for sampling in the kernel */
+	__u64 include_ports; /* rules (bit numbers) that fit but for their ports */
+	__u64 exclude_ports;
+	__u32 request_capture; /* 0: the default */
+	__u32 response_capture;
+	__u64 start; /* boot time of the process's start: tells a reused pid */
+};
+
+/* Map `ports`: port -> the rules that name it. */
+struct port_rules {
+	__u64 include;
+	__u64 exclude;
+};
+
+#endif

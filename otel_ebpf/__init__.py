@@ -1,0 +1,3 @@
+"""otel-ebpf: zero-code OpenTelemetry auto-instrumentation for Linux."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Commands of the `otel-ebpf` program, one file each."""

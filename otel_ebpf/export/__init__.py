@@ -1,0 +1,1 @@
+"""Encoding, queueing and sending: OTLP and the console."""

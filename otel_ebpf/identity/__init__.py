@@ -1,0 +1,1 @@
+"""Whose request it was: processes, services, discovery."""

@@ -1,0 +1,40 @@
+"""Whose request it was: the values that identity hands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+AttributeValue = str | int | float | bool | tuple[str, ...]
+Attributes = tuple[tuple[str, AttributeValue], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Facts about one process, from /proc or, when it is already gone, from its kernel record.
+
+    `start` is CLOCK_BOOTTIME nanoseconds and, with `pid` (of the initial namespace), identifies it.
+    """
+
+    pid: int
+    start: int
+    parent: int
+    executable: str  # path, or the last component where no more is known
+    command_line: tuple[str, ...]
+    user: int
+    environment: dict[str, str] = field(repr=False)  # OTEL_* only: nothing else is kept
+    cgroup: str = ""  # path, "" where unknown
+    namespace_pid: int = 0  # pid in its own namespace, 0 where unknown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """One observed service: its name, and the resource that its spans and metrics carry.
+
+    Compared and hashed by identity: `identity.services` makes one object for each resource, and
+    later stages cache by it. `number` is unique and small.
+    """
+
+    number: int
+    name: str
+    language: str  # telemetry.sdk.language: python, nodejs, java, go, cpp, ruby, php, ... or "unknown"
+    resource: Attributes  # the whole resource, service.name and telemetry.* included

@@ -1,0 +1,1 @@
+"""The kernel, as user space sees it: loading, attaching, reading, the ledger."""

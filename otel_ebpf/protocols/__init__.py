@@ -1,0 +1,1 @@
+"""Wire protocols, sans-IO, one file each."""

@@ -1,0 +1,46 @@
+"""What the protocols stage hands on: one `Call` for each request that was observed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from otel_ebpf.kernel.records import Exchange, Piece
+
+
+class HttpCall(NamedTuple):
+    """What an HTTP message pair says, before conventions and redaction (RFC 9110, RFC 9112).
+
+    Sizes are of the bodies in bytes as they passed on the wire, -1 where that is unknown.
+    """
+
+    method: str  # as sent, e.g. "GET"; any token
+    path: str  # without the query; percent-encoding as sent; "*" for OPTIONS *
+    query: str  # without "?"; "" for none
+    host: str  # Host header, or the authority of the request target; "" for none
+    version: str  # "1.0" or "1.1"
+    status: int  # final status code, 0 when there was no response
+    user_agent: str
+    forwarded_for: str  # the client's address by Forwarded or X-Forwarded-For, "" for none
+    request_body: int
+    response_body: int
+
+
+class Call(NamedTuple):
+    """One request with its response, or without one.
+
+    `record` is what opened it in the kernel and says whose it is: process, endpoints, role,
+    transport, network namespace. Times are CLOCK_BOOTTIME nanoseconds, 0 for "did not happen".
+    """
+
+    record: Exchange | Piece
+    value: HttpCall  # a union as more families of protocols come
+    start: int  # first byte of the request
+    response_start: int
+    end: int  # last byte that was seen of either side
+    how: int  # kernel.records.End
+    error: int  # errno of the socket, 0 for none
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes  # b"\0" * 8 for none
+    trace_flags: int
+    context_source: int  # kernel.records.ContextSource

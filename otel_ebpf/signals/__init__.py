@@ -1,0 +1,1 @@
+"""Spans and metrics in the terms of the semantic conventions."""
