@@ -55,14 +55,16 @@ class Entry(IntEnum):
     SIGNAL_SPAN = 43
     SIGNAL_UNSAMPLED = 44
     SIGNAL_SPANS_OFF = 45
-    EXPORT_SEEN = 46
-    EXPORT_PASSED = 47
-    EXPORT_QUEUE_FULL = 48
-    EXPORT_FAILED = 49
-    EXPORT_EXPIRED = 50
-    EXPORT_REJECTED = 51
-    EXPORT_SHUTDOWN = 52
-    EXPORT_IN_FLIGHT = 53
+    SIGNAL_ROLE_UNKNOWN = 46
+    SIGNAL_FAILED = 47
+    EXPORT_SEEN = 48
+    EXPORT_PASSED = 49
+    EXPORT_QUEUE_FULL = 50
+    EXPORT_FAILED = 51
+    EXPORT_EXPIRED = 52
+    EXPORT_REJECTED = 53
+    EXPORT_SHUTDOWN = 54
+    EXPORT_IN_FLIGHT = 55
 
 
 KERNEL_ENTRIES = 26
@@ -400,6 +402,20 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "filtered",
         "traces_off",
         "Calls that made no span because traces are switched off.",
+    ),
+    Description(
+        "signal",
+        "call",
+        "dropped",
+        "role_unknown",
+        "Calls of a connection whose role TCP did not settle: neither a server's nor a client's signal.",
+    ),
+    Description(
+        "signal",
+        "call",
+        "dropped",
+        "failed",
+        "Calls that made no span, and perhaps no metric, because of an error in the agent itself.",
     ),
     Description(
         "export",
