@@ -65,6 +65,14 @@ class Entry(IntEnum):
     EXPORT_REJECTED = 53
     EXPORT_SHUTDOWN = 54
     EXPORT_IN_FLIGHT = 55
+    EXPORT_POINTS_SEEN = 56
+    EXPORT_POINTS_PASSED = 57
+    EXPORT_POINTS_QUEUE_FULL = 58
+    EXPORT_POINTS_FAILED = 59
+    EXPORT_POINTS_EXPIRED = 60
+    EXPORT_POINTS_REJECTED = 61
+    EXPORT_POINTS_SHUTDOWN = 62
+    EXPORT_POINTS_IN_FLIGHT = 63
 
 
 KERNEL_ENTRIES = 26
@@ -472,5 +480,61 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "in_flight",
         "",
         "Spans queued or being sent (a gauge).",
+    ),
+    Description(
+        "export",
+        "data_point",
+        "seen",
+        "",
+        "Metric data points handed to the export stage.",
+    ),
+    Description(
+        "export",
+        "data_point",
+        "passed",
+        "",
+        "Metric data points that the backend accepted.",
+    ),
+    Description(
+        "export",
+        "data_point",
+        "dropped",
+        "queue_full",
+        "Metric data points of an interval for which the bounded queue had no room.",
+    ),
+    Description(
+        "export",
+        "data_point",
+        "dropped",
+        "export_failed",
+        "Metric data points that could not be encoded, or that the backend refused for good.",
+    ),
+    Description(
+        "export",
+        "data_point",
+        "dropped",
+        "expired",
+        "Metric data points that were retried until the queue's age limit.",
+    ),
+    Description(
+        "export",
+        "data_point",
+        "dropped",
+        "rejected",
+        "Metric data points that the backend rejected in a partial success.",
+    ),
+    Description(
+        "export",
+        "data_point",
+        "dropped",
+        "shutdown",
+        "Metric data points still queued when the time to stop ran out.",
+    ),
+    Description(
+        "export",
+        "data_point",
+        "in_flight",
+        "",
+        "Metric data points queued or being sent (a gauge).",
     ),
 )
