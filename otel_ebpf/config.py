@@ -1,0 +1,256 @@
+"""The whole configuration as declared types: each key, what it means, its limits and its default.
+
+Everything else follows from here: `otel-ebpf config schema`, `docs/configuration.md`, the words of an
+error, and the test that `configs/otel-ebpf.yaml` documents every key. Read a file with `load`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+RULES_MAX = 64
+"""Rules in each discovery list: the kernel keeps one bit for each in a 64-bit set (`port_rules`)."""
+
+Rung = Literal["auto", "trampoline", "socket_trace", "kprobe", "syscall"]
+Glob = Annotated[str, Meta(min_length=1, max_length=1024)]
+Pid = Annotated[int, Meta(ge=1, le=4194304)]  # PID_MAX_LIMIT, include/linux/threads.h
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used.
+
+    The message names the file, the line, the path of the key, what was wrong and what is allowed.
+    """
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rule of discovery. All keys that are given must match; at least one must be given."""
+
+    executable: Annotated[
+        Glob | None,
+        Meta(
+            description="Glob for the path of the executable, or, where the glob has no `/`, "
+            "for the last component of the path."
+        ),
+    ] = None
+    command_line: Annotated[
+        Glob | None, Meta(description="Glob for the whole command line, arguments joined by single spaces.")
+    ] = None
+    pids: Annotated[
+        tuple[Pid, ...],
+        Meta(min_length=1, max_length=1024, description="Process ids, one of which must match."),
+    ] = ()
+    ports: Annotated[
+        tuple[Port, ...],
+        Meta(
+            min_length=1,
+            max_length=1024,
+            description="Ports of the listening side of a connection, one of which must match.",
+        ),
+    ] = ()
+
+
+Rules = Annotated[tuple[Rule, ...], Meta(max_length=RULES_MAX)]
+
+
+class Discovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which processes and connections are observed. With nothing given, all are."""
+
+    include: Annotated[
+        Rules, Meta(description="What is observed: any rule that matches suffices. Empty means everything.")
+    ] = ()
+    exclude: Annotated[
+        Rules, Meta(description="What is not observed, even where `include` matches: any rule suffices.")
+    ] = ()
+
+
+class Match(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which processes a naming rule is for. All keys given must match; at least one must be given."""
+
+    executable: Annotated[
+        Glob | None, Meta(description="As in `discovery.include`: glob for the path of the executable.")
+    ] = None
+    command_line: Annotated[
+        Glob | None, Meta(description="As in `discovery.include`: glob for the whole command line.")
+    ] = None
+
+
+class NamingRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Gives a service its name. The first rule that matches is used."""
+
+    match: Annotated[Match, Meta(description="Which processes the rule is for.")]
+    name: Annotated[Name, Meta(description="Their `service.name`.")]
+    namespace: Annotated[Name | None, Meta(description="Their `service.namespace`.")] = None
+
+
+class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the kernel side captures, and how much."""
+
+    rung: Annotated[
+        Rung,
+        Meta(
+            description="Way of seeing TCP bytes. `auto` takes the best one that loads and attaches here; "
+            "any other is used or the agent leaves with exit status 3 (see `otel-ebpf doctor`)."
+        ),
+    ] = "auto"
+    request_bytes: Annotated[
+        int, Meta(ge=64, le=8192, description="Bytes captured of the beginning of each request.")
+    ] = 1024
+    response_bytes: Annotated[
+        int, Meta(ge=64, le=4096, description="Bytes captured of the beginning of each response.")
+    ] = 256
+    piece_bytes: Annotated[
+        int,
+        Meta(
+            ge=256,
+            le=16384,
+            description="Bytes captured of each send or receive on connections in stream mode "
+            "(pipelined or multiplexed).",
+        ),
+    ] = 4096
+    ring_bytes: Annotated[
+        int,
+        Meta(ge=4096, le=1073741824, description="Size of the ring buffer in bytes; a power of two."),
+    ] = 8388608
+    connections: Annotated[
+        int, Meta(ge=64, le=4194304, description="Connections followed at the same time.")
+    ] = 16384
+    processes: Annotated[
+        int, Meta(ge=64, le=4194304, description="Processes whose discovery decision the kernel remembers.")
+    ] = 8192
+
+
+class RouteRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """User-given routes, tried before learned ones."""
+
+    service: Annotated[
+        Glob | None, Meta(description="Glob for the `service.name` that the patterns are for; all if absent.")
+    ] = None
+    patterns: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=1024)], ...],
+        Meta(min_length=1, max_length=1000, description="Routes such as `/users/{id}`, tried in order."),
+    ]
+
+
+class Routes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How `http.route` is found."""
+
+    rules: Annotated[
+        tuple[RouteRule, ...], Meta(max_length=1000, description="Routes given by the user, tried first.")
+    ] = ()
+    learn: Annotated[
+        bool,
+        Meta(
+            description="Learn routes where no rule matches: numbers, UUIDs, hashes, dates and long random "
+            "segments become placeholders."
+        ),
+    ] = True
+    limit: Annotated[
+        int,
+        Meta(ge=1, le=10000, description="Learned routes of each service; all over it are one route."),
+    ] = 200
+
+
+class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Spans."""
+
+    enabled: Annotated[bool, Meta(description="Make a span of each request that the sampler keeps.")] = True
+    max_age_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=86400,
+            description="How long spans are retried while the backend is unavailable, before they are "
+            "dropped and counted.",
+        ),
+    ] = 300
+
+
+class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Metrics of the observed services."""
+
+    enabled: Annotated[bool, Meta(description="Count every request, sampled or not, in metrics.")] = True
+    series_limit: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000000,
+            description="Series of each metric and service; what is over is one series with "
+            "`otel.metric.overflow=true`.",
+        ),
+    ] = 2000
+    body_sizes: Annotated[bool, Meta(description="Sizes of request and response bodies.")] = True
+    active_requests: Annotated[
+        bool, Meta(description="`http.server.active_requests`, for services where it is exact.")
+    ] = True
+
+
+class Redaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is hidden in what is exported, beyond what the conventions already hide."""
+
+    query: Annotated[
+        Literal["keep", "drop"],
+        Meta(
+            description="Query strings: `keep` exports them with the values of sensitive keys redacted, "
+            "`drop` exports none."
+        ),
+    ] = "keep"
+    query_keys: Annotated[
+        tuple[Name, ...],
+        Meta(
+            max_length=1000,
+            description="Query keys whose values become `REDACTED`, in addition to the conventions' "
+            "(`X-Amz-Signature`, `sig`, ...).",
+        ),
+    ] = ()
+
+
+class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the agent tells of itself."""
+
+    status_socket: Annotated[
+        str,
+        Meta(
+            max_length=107,  # sun_path of unix(7) is 108 bytes, its NUL included
+            description="Path of the unix socket on which `otel-ebpf doctor` asks a running agent. "
+            "Empty: none.",
+        ),
+    ] = "/run/otel-ebpf/status.sock"
+    metrics: Annotated[
+        bool, Meta(description="Export the agent's own metrics, the ledger among them, as its own resource.")
+    ] = True
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration. `Config()` is the default."""
+
+    discovery: Annotated[Discovery, Meta(description="Which processes and connections are observed.")] = (
+        Discovery()
+    )
+    services: Annotated[
+        tuple[NamingRule, ...],
+        Meta(max_length=1000, description="Names for services; the first rule that matches is used."),
+    ] = ()
+    capture: Annotated[Capture, Meta(description="How the kernel side captures, and how much.")] = Capture()
+    routes: Annotated[Routes, Meta(description="How `http.route` is found.")] = Routes()
+    traces: Annotated[Traces, Meta(description="Spans.")] = Traces()
+    metrics: Annotated[Metrics, Meta(description="Metrics of the observed services.")] = Metrics()
+    redaction: Annotated[Redaction, Meta(description="What is hidden in what is exported.")] = Redaction()
+    telemetry: Annotated[Telemetry, Meta(description="What the agent tells of itself.")] = Telemetry()
+
+
+def load(path: Path | str | None) -> Config:
+    """Read the configuration from a YAML file; the default where `path` is None.
+
+    Raises ConfigError and nothing else, whatever the file holds.
+    """
+    if path is None:
+        return Config()
+    from otel_ebpf.config_file import load_file  # noqa: PLC0415  YAML costs 20 ms: only who has a file pays
+
+    return load_file(Path(path))
