@@ -1,0 +1,1 @@
+"""Real programs under a real agent: what leaves it is compared with what the programs did."""

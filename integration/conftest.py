@@ -1,0 +1,69 @@
+"""The agent and the backend that most tests share: one of each for every rung."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from integration.harness import servers
+from integration.harness.agent import Agent
+from integration.harness.backend import Backend
+from integration.harness.rungs import RUNGS
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A ready agent and the backend that it sends to."""
+
+    agent: Agent
+    backend: Backend
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "heavy: moves gigabytes or needs a fast machine; leave out in guests")
+
+
+@pytest.fixture(scope="session", params=RUNGS)
+def rung(request: pytest.FixtureRequest) -> str:
+    """Each rung in turn. Tests that need an agent of their own take it from here too."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def traced(rung: str) -> Iterator[Traced]:
+    """An agent that traces everything on this host, on one rung, for all tests of that rung."""
+    with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung) as agent:
+        assert agent.rung_in_use() == rung
+        yield Traced(agent, backend)
+
+
+@pytest.fixture
+def start_agent() -> Iterator[Callable[..., Traced]]:
+    """Start agents with a configuration of the test's own; they are stopped, and that is checked."""
+    with ExitStack() as stack:
+
+        def start(rung: str = "", **options: Any) -> Traced:
+            backend = options.pop("backend", None) or stack.enter_context(Backend())
+            agent = stack.enter_context(Agent(endpoint=backend.endpoint, rung=rung, **options))
+            return Traced(agent, backend)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def application() -> Iterator[Callable[[str], servers.Server]]:
+    """Start servers by name at their first use, and keep them for the session."""
+    running: dict[str, servers.Server] = {}
+    with ExitStack() as stack:
+
+        def get(name: str) -> servers.Server:
+            if name not in running:
+                start = {**servers.STATIC, **servers.APPLICATIONS}[name]
+                running[name] = stack.enter_context(start())
+            return running[name]
+
+        yield get

@@ -1,0 +1,1 @@
+"""What the tests stand on: the agent, programs, and the spans that came out."""

@@ -1,0 +1,112 @@
+"""An OTLP backend on loopback, asked by port: which spans did this server, these clients, make?"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from integration.harness.limits import slack, wait_until
+from integration.harness.spans import KINDS, SeenSpan, describe
+from tests.otlp_receiver import TRACES, OtlpReceiver, ReceivedMetric, ReceivedSpan, decode_spans
+
+ARRIVAL_SECONDS = 4.0
+"""Within this a span must have come: silence (0.25 s), the batch delay (0.1 s), and a busy host."""
+
+QUIET_SECONDS = 0.5
+"""How long to look for spans too many once all that are wanted have come."""
+
+_STATUS_ERROR = 2
+
+
+class Backend:
+    """An `OtlpReceiver` whose spans are decoded once, however often a test asks."""
+
+    def __init__(self, *, grpc_port: int = 0, http_port: int = 0) -> None:
+        self.receiver = OtlpReceiver(grpc_port=grpc_port, http_port=http_port)
+        self._read = 0
+        self._by_port: dict[int, list[SeenSpan]] = defaultdict(list)
+
+    def __enter__(self) -> Self:
+        self.receiver.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.receiver.close()
+
+    @property
+    def endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT over gRPC."""
+        return self.receiver.grpc_endpoint
+
+    def spans(self, port: int | None = None, kind: int = 0) -> list[SeenSpan]:
+        """Return what has come so far: of one service port (0: without one) or all, of one kind or both."""
+        requests = self.receiver.requests(TRACES, True)
+        for request in requests[self._read :]:
+            for span in map(_flatten, decode_spans(request.body)):
+                self._by_port[span.port].append(span)
+        self._read = len(requests)
+        chosen = self._by_port.values() if port is None else [self._by_port[port]]
+        return [span for spans in chosen for span in spans if kind in (0, span.kind)]
+
+    def marked(self, mark: str, kind: int = 0) -> list[SeenSpan]:
+        """Return the spans of one run of a client, wherever it sent to."""
+        return [span for span in self.spans(kind=kind) if span.mark.startswith(mark)]
+
+    def expect(
+        self,
+        count: int,
+        *,
+        port: int | None = None,
+        kind: int = 0,
+        mark: str = "",
+        seconds: float = ARRIVAL_SECONDS,
+        quiet: float = QUIET_SECONDS,
+    ) -> list[SeenSpan]:
+        """Wait for `count` spans, then a while for any too many; return them, or fail with a list."""
+
+        def found() -> list[SeenSpan]:
+            return [span for span in self.spans(port, kind) if span.mark.startswith(mark)]
+
+        wait_until(lambda: len(found()) >= count, seconds)
+        time.sleep(slack(quiet))
+        seen = found()
+        what = f"{KINDS.get(kind, '')} spans of port {port} {mark}"
+        assert len(seen) == count, f"{count} {what} were due, {len(seen)} came:\n{describe(seen)}"
+        return seen
+
+    def expect_none(self, *, port: int, kind: int = 0, seconds: float = 1.0) -> None:
+        """Fail if a span of that port is there, or comes within `seconds`."""
+        time.sleep(slack(seconds))
+        seen = self.spans(port, kind)
+        assert not seen, f"no spans of port {port} were due:\n{describe(seen)}"
+
+    def histogram_count(self, name: str, wanted: Callable[[ReceivedMetric], bool]) -> int:
+        """Sum the counts of the newest cumulative points of one histogram, of the resources wanted."""
+        newest: dict[object, int] = {}
+        for metric in self.receiver.metrics(name):
+            if wanted(metric):
+                resource = tuple(sorted(map(repr, metric.resource.items())))
+                for point in metric.points:
+                    series = (resource, tuple(sorted(map(repr, point.attributes.items()))))
+                    newest[series] = point.count
+        return sum(newest.values())
+
+
+def _flatten(span: ReceivedSpan) -> SeenSpan:
+    return SeenSpan(
+        name=span.name,
+        kind=span.kind,
+        start=span.start,
+        end=span.end,
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_id=span.parent_id,
+        is_error=span.status == _STATUS_ERROR,
+        attributes=span.attributes,
+        resource=span.resource,
+    )

@@ -1,0 +1,97 @@
+"""The ledger as the tests read it: what changed, and whether it balances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from integration.harness.limits import wait_until
+
+KERNEL_OUTCOMES = (
+    "exchange_passed",
+    "exchange_ring_full",
+    "exchange_streamed",
+    "exchange_ignored",
+    "exchange_discovery",
+    "exchange_evicted",
+    "exchange_in_flight",
+)
+PIECE_OUTCOMES = ("piece_passed", "piece_ring_full")
+PROTOCOL_OUTCOMES = (
+    "protocol_passed",
+    "protocol_unknown",
+    "protocol_unsupported",
+    "protocol_discovery",
+    "protocol_unparsed",
+)
+CALL_SOURCES = ("protocol_passed", "protocol_stream_call")
+SIGNAL_OUTCOMES = ("signal_span", "signal_unsampled", "signal_spans_off")
+EXPORT_OUTCOMES = (
+    "export_passed",
+    "export_queue_full",
+    "export_failed",
+    "export_expired",
+    "export_rejected",
+    "export_shutdown",
+    "export_in_flight",
+)
+UNSEEN = (
+    "event_unseen_kernel_buffer",
+    "event_unseen_io_uring",
+    "event_unseen_compat",
+    "event_unseen_syscall",
+    "event_gap",
+    "event_fault",
+)
+"""Bytes that passed and could not be read, by reason."""
+
+_RULES = (
+    ("exchange_seen", KERNEL_OUTCOMES),
+    ("piece_seen", PIECE_OUTCOMES),
+    ("exchange_passed", ("reader_exchange",)),
+    ("piece_passed", ("reader_piece",)),
+    ("reader_exchange", PROTOCOL_OUTCOMES),
+    ("signal_seen", CALL_SOURCES),
+    ("signal_seen", SIGNAL_OUTCOMES),
+    ("signal_span", ("export_seen",)),
+    ("export_seen", EXPORT_OUTCOMES),
+)
+
+
+def total(ledger: Mapping[str, int], names: tuple[str, ...]) -> int:
+    """Sum of entries. A name that the ledger does not have is an error of the test."""
+    return sum(ledger[name] for name in names)
+
+
+def since(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Entry by entry, what was added."""
+    return {name: after[name] - before.get(name, 0) for name in after}
+
+
+def imbalances(ledger: Mapping[str, int]) -> list[str]:
+    """The books that do not balance, each as one line; empty when all do.
+
+    No column is computed from the others in the agent, so that this says something.
+    """
+    wrong = []
+    for left, right in _RULES:
+        if ledger[left] != total(ledger, right):
+            parts = " + ".join(f"{name} {ledger[name]}" for name in right if ledger[name])
+            wrong.append(f"{left} {ledger[left]} != {parts or 0}")
+    return wrong
+
+
+def settled(read: Callable[[], dict[str, int]], seconds: float = 3) -> dict[str, int]:
+    """Read the ledger until two readings agree and the books balance, or time is up.
+
+    The entries are not read at one instant: under traffic a reading can be off by what passed
+    meanwhile. The last reading is returned, balanced or not; the caller asserts.
+    """
+    last: dict[str, int] = {}
+
+    def is_settled() -> bool:
+        nonlocal last
+        previous, last = last, read()
+        return previous == last and not imbalances(last)
+
+    wait_until(is_settled, seconds, every=0.1)
+    return last

@@ -1,0 +1,82 @@
+"""Programs that are compiled where they run, once a session, into a folder that is removed."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parent.parent / "programs"
+SERVERS = PROGRAMS / "servers"
+CLIENTS = PROGRAMS / "clients"
+
+
+@functools.cache
+def folder() -> Path:
+    """Where the built programs stand in this run."""
+    made = Path(tempfile.mkdtemp(prefix="programs-"))
+    made.chmod(0o755)
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _run(*command: str | Path, directory: Path, environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=directory,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout}{done.stderr}"
+
+
+@functools.cache
+def go_program(source: Path) -> Path:
+    """Build the Go module in `source`, which has no dependencies; return the executable."""
+    target = folder() / source.name
+    # A writable cache outside the home folder, kept between runs: the standard library takes 30 s.
+    cache = Path(tempfile.gettempdir()) / f"go-build-{os.getuid()}"
+    _run(
+        "go",
+        "build",
+        "-o",
+        target,
+        ".",
+        directory=source,
+        environment={"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(cache), "CGO_ENABLED": "0"},
+    )
+    return target
+
+
+@functools.cache
+def java_class(source: Path) -> list[str]:
+    """Compile one Java file; return the words of the command that runs its main class."""
+    target = folder() / "classes"
+    _run("javac", "-d", target, source, directory=source.parent)
+    return [
+        "java",
+        "-XX:TieredStopAtLevel=1",
+        "-Dsun.net.httpserver.nodelay=true",
+        "-XX:+UseSerialGC",
+        "-Xmx128m",
+        "-cp",
+        str(target),
+        source.stem,
+    ]
+
+
+@functools.cache
+def ways(bits: int = 64) -> Path:
+    """Build programs/ways.c; `bits` 32 makes system calls by the 32-bit entry."""
+    target = folder() / f"ways{bits}"
+    sources = [PROGRAMS / name for name in ("ways.c", "ways_io.c", "ways_uring.c")]
+    wanted = ["-m32"] if bits == 32 else []
+    options = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64"]
+    _run("gcc", *wanted, *options, "-o", target, *sources, directory=PROGRAMS)
+    return target

@@ -1,0 +1,112 @@
+"""Spans against what the client measured: count, names, peers, kinds, status, durations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from integration.harness.limits import slack
+from integration.harness.measured import Measured
+from integration.harness.spans import CLIENT, SERVER, SeenSpan, describe
+
+NEAR = 5_000_000
+"""Nanoseconds by which a span may be shorter than what the client measured."""
+
+_CLOCKS = 2_000_000
+"""Nanoseconds by which two conversions of the boot clock to the Unix clock may differ."""
+
+_RETURN = 1_000_000
+"""A server's last send returns after its bytes may have been received, on the other processor."""
+
+_NEAR_SHARE = 0.8
+"""Of the requests, how many must be near. The processors are shared: any one may have waited."""
+
+
+def one_for_each(spans: Sequence[SeenSpan], measured: Sequence[Measured]) -> dict[str, SeenSpan]:
+    """Return the spans by mark; fail unless every request has exactly one, and nothing else has any."""
+    marks = sorted(span.mark for span in spans)
+    assert marks == sorted(one.mark for one in measured), f"one span for each request:\n{describe(spans)}"
+    return {span.mark: span for span in spans}
+
+
+def check_client(
+    spans: Sequence[SeenSpan], measured: Sequence[Measured], *, port: int, method: str, service: str = ""
+) -> None:
+    """Check the client's spans of these requests to `port` of the loopback interface."""
+    by_mark = one_for_each(spans, measured)
+    for one in measured:
+        span = by_mark[one.mark]
+        assert span.kind == CLIENT
+        _check_common(span, one, method, service, is_error=one.status >= 400)
+        assert span.name == method, span
+        assert span.attributes["server.address"] == "127.0.0.1", span.attributes
+        assert span.attributes["server.port"] == port, span.attributes
+        assert span.attributes["network.peer.address"] == "127.0.0.1", span.attributes
+        assert span.attributes["network.peer.port"] == port, span.attributes
+        assert str(span.attributes["url.full"]).startswith(f"http://127.0.0.1:{port}/"), span.attributes
+        # The client's clock began before its first byte and stopped after its last.
+        assert span.duration <= one.duration, f"longer than the client measured ({one}): {span}"
+    _check_near([(by_mark[one.mark], one) for one in measured])
+
+
+def check_server(
+    spans: Sequence[SeenSpan],
+    measured: Sequence[Measured],
+    *,
+    port: int,
+    method: str,
+    service: str = "",
+    peer: str = "127.0.0.1",
+) -> None:
+    """Check the server's spans of these requests, which came in at `port`."""
+    by_mark = one_for_each(spans, measured)
+    for one in measured:
+        span = by_mark[one.mark]
+        assert span.kind == SERVER
+        _check_common(span, one, method, service, is_error=one.status >= 500)
+        route = span.attributes.get("http.route")
+        assert span.name == (f"{method} {route}" if route else method), span
+        assert one.mark not in span.name
+        assert str(span.attributes["url.path"]).startswith("/"), span.attributes
+        assert span.attributes["url.scheme"] == "http", span.attributes
+        assert span.attributes["server.port"] == port, span.attributes
+        assert span.attributes["network.peer.address"] == peer, span.attributes
+        assert span.attributes["network.peer.port"] not in (0, port), span.attributes
+        assert span.duration <= one.duration + _RETURN, f"longer than the client measured ({one}): {span}"
+    _check_near([(by_mark[one.mark], one) for one in measured])
+
+
+def check_pairs(
+    clients: Sequence[SeenSpan], servers: Sequence[SeenSpan], measured: Sequence[Measured]
+) -> None:
+    """Check that a server's span lies inside its client's, as the clock of one host must show it."""
+    by_client, by_server = one_for_each(clients, measured), one_for_each(servers, measured)
+    for one in measured:
+        outer, inner = by_client[one.mark], by_server[one.mark]
+        assert outer.pid != inner.pid or outer.service == inner.service
+        assert outer.start <= inner.start + _RETURN, f"{outer} began after {inner}"
+        assert inner.end <= outer.end + _RETURN, f"{inner} ended after {outer}"
+
+
+def _check_common(span: SeenSpan, one: Measured, method: str, service: str, *, is_error: bool) -> None:
+    assert span.method == method, span
+    assert span.status == one.status, span
+    assert span.is_error == is_error, span
+    assert span.attributes.get("error.type") == (str(one.status) if is_error else None), span
+    assert span.attributes["network.protocol.version"] == "1.1", span.attributes
+    assert span.pid > 0, span.resource
+    assert span.duration > 0, span
+    if service:
+        assert span.service == service, span
+    if one.start:
+        assert span.start >= one.start - _CLOCKS, f"before the client began ({one}): {span}"
+        assert span.end <= one.start + one.duration + 2 * _CLOCKS, f"after the client's end ({one}): {span}"
+
+
+def _check_near(pairs: Sequence[tuple[SeenSpan, Measured]]) -> None:
+    """The first request of a client is not judged: connecting and loading are not part of a span."""
+    judged = pairs[1:]
+    gaps = sorted(one.duration - span.duration for span, one in judged)
+    near = [gap for gap in gaps if gap <= slack(NEAR)]
+    assert len(near) >= _NEAR_SHARE * len(judged), (
+        f"shorter than the client measured by (ms): {[round(gap / 1e6, 2) for gap in gaps]}"
+    )
