@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Install what the test suites run: the packages named in integration/**/REQUIREMENTS, the developers'
+# Python tools, and the kernels that guests boot. Safe to run again.
+. "$(dirname "$0")/common.sh"
+
+# A runtime that is here from elsewhere (PATH) serves as well as the distribution's.
+command_of() {
+    case $1 in
+        nodejs) echo node ;;
+        golang-go) echo go ;;
+        default-jdk-headless) echo javac ;;
+        docker.io) echo dockerd ;;
+        *) echo "" ;;
+    esac
+}
+
+requirements() {
+    local package command
+    sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' integration/REQUIREMENTS integration/*/REQUIREMENTS 2>/dev/null |
+        sort -u | while read -r package; do
+        command=$(command_of "$package")
+        if [ -z "$command" ] || ! command -v "$command" >/dev/null; then echo "$package"; fi
+    done
+}
+
+tools/setup.sh dev
+mapfile -t packages < <(requirements)
+install_packages "${packages[@]}"
+"$VENV/bin/python" -m integration.guest.kernels fetch
