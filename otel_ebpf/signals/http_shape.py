@@ -1,0 +1,133 @@
+"""What calls have in common that differ only in path, client and time: name, attributes, status.
+
+Not on the hot path: a `Shape` is made once for each combination that `http.py` caches it by.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from opentelemetry.semconv.attributes.http_attributes import HttpRequestMethodValues
+from opentelemetry.semconv.attributes.network_attributes import NetworkTransportValues
+
+from otel_ebpf.identity.model import AttributeValue, Service
+from otel_ebpf.signals import names
+from otel_ebpf.signals.endpoints import parse_authority, url_host
+from otel_ebpf.signals.redaction import REDACTED_USERINFO
+from otel_ebpf.signals.request_metrics import RequestSeries
+from otel_ebpf.signals.span import SpanKind
+
+OTHER_METHOD = HttpRequestMethodValues.OTHER.value
+KNOWN_METHODS = tuple(one.value for one in HttpRequestMethodValues if one.value != OTHER_METHOD)
+_VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
+_UNIX = NetworkTransportValues.UNIX.value
+
+Pair = tuple[str, AttributeValue]
+
+
+class ShapeKey(NamedTuple):
+    """What a shape depends on, beside the service. All of it is known without formatting anything."""
+
+    server: bool
+    method: str  # known, or `_OTHER`
+    route: str  # "" for none, and for clients
+    status: int
+    host: str  # as sent
+    version: str
+    tls: bool
+    failure: str  # `outcome.failure`
+    port: int  # of the listening side
+    address: str  # of the listening side, where the shape needs it: client, or no Host, or unix
+    unix: bool
+
+
+class Shape:
+    """Name, repeating attributes and status of a span, and the metric series that its calls count in.
+
+    `origin` begins a client's `url.full`. `series` is filled by `RequestMetrics` at first use.
+    """
+
+    __slots__ = (
+        "common",
+        "error",
+        "kind",
+        "metric_attributes",
+        "name",
+        "origin",
+        "other_method",
+        "series",
+        "server",
+        "service",
+    )
+
+    def __init__(self, service: Service, key: ShapeKey) -> None:
+        self.service = service
+        self.server = key.server
+        self.kind = int(SpanKind.SERVER if key.server else SpanKind.CLIENT)
+        self.error, error_type = _status(key)
+        self.other_method = key.method == OTHER_METHOD
+        method = "HTTP" if self.other_method else key.method
+        self.name = f"{method} {key.route}" if key.route else method
+        scheme = "https" if key.tls else "http"
+        server = _server(key)
+        outcome = _outcome(key, error_type)
+        head: list[Pair] = [(names.HTTP_REQUEST_METHOD, key.method)]
+        peer: list[Pair] = []
+        if not key.server and key.address:
+            peer.append((names.NETWORK_PEER_ADDRESS, key.address))
+            if not key.unix:
+                peer.append((names.NETWORK_PEER_PORT, key.port))
+        if key.unix:
+            peer.append((names.NETWORK_TRANSPORT, _UNIX))
+        self.common = (*head, (names.URL_SCHEME, scheme), *outcome, *server, *peer)
+        aggregated = [(names.URL_SCHEME, scheme)] if key.server else server
+        self.metric_attributes = (*head, *aggregated, *outcome)
+        self.origin = "" if key.server else f"{scheme}://{_url_authority(key)}"
+        self.series: RequestSeries | None = None
+
+
+def _status(key: ShapeKey) -> tuple[bool, str]:
+    """Return (is an error, `error.type`)."""
+    if key.status >= 500 or (key.status >= 400 and not key.server):
+        return True, str(key.status)
+    return bool(key.failure), key.failure
+
+
+def _outcome(key: ShapeKey, error_type: str) -> list[Pair]:
+    pairs: list[Pair] = []
+    if key.route:
+        pairs.append((names.HTTP_ROUTE, key.route))
+    if key.status:
+        pairs.append((names.HTTP_RESPONSE_STATUS_CODE, key.status))
+    if error_type:
+        pairs.append((names.ERROR_TYPE, error_type))
+    if key.version in _VERSIONS:
+        pairs.append((names.NETWORK_PROTOCOL_VERSION, key.version))
+    return pairs
+
+
+def _server(key: ShapeKey) -> list[Pair]:
+    """Return server.address and server.port: of the Host header, else of the listening side."""
+    if key.unix and key.address:
+        return [(names.SERVER_ADDRESS, key.address)]
+    name, port, _ = parse_authority(key.host)
+    pairs: list[Pair] = []
+    if name or key.address:
+        pairs.append((names.SERVER_ADDRESS, name or key.address))
+    port = port or (0 if key.unix else key.port)
+    if port:
+        pairs.append((names.SERVER_PORT, port))
+    return pairs
+
+
+def _url_authority(key: ShapeKey) -> str:
+    name, port, userinfo = parse_authority(key.host)
+    if not name and key.unix:
+        # A reg-name may be percent-encoded (RFC 3986 section 3.2.2): the socket's path is the host.
+        return quote(key.address, safe="")
+    if not name:
+        name, port = key.address, key.port
+    default = 443 if key.tls else 80
+    tail = f":{port}" if port and port != default else ""
+    return f"{REDACTED_USERINFO if userinfo else ''}{url_host(name)}{tail}"

@@ -1,0 +1,118 @@
+"""Every attribute and metric name that this stage can emit, in one place.
+
+Taken from the constants of `opentelemetry.semconv` where the package has them. A name that is not
+here does not leave the process: tests/unit/test_signals_names.py holds the code to that.
+"""
+
+from __future__ import annotations
+
+from opentelemetry.semconv._incubating.metrics.http_metrics import (
+    HTTP_CLIENT_REQUEST_BODY_SIZE,
+    HTTP_CLIENT_RESPONSE_BODY_SIZE,
+    HTTP_SERVER_ACTIVE_REQUESTS,
+    HTTP_SERVER_REQUEST_BODY_SIZE,
+    HTTP_SERVER_RESPONSE_BODY_SIZE,
+)
+from opentelemetry.semconv.attributes.client_attributes import CLIENT_ADDRESS
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
+from opentelemetry.semconv.attributes.http_attributes import (
+    HTTP_REQUEST_METHOD,
+    HTTP_REQUEST_METHOD_ORIGINAL,
+    HTTP_RESPONSE_STATUS_CODE,
+    HTTP_ROUTE,
+)
+from opentelemetry.semconv.attributes.network_attributes import (
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+    NETWORK_PROTOCOL_VERSION,
+    NETWORK_TRANSPORT,
+)
+from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
+from opentelemetry.semconv.attributes.url_attributes import URL_FULL, URL_PATH, URL_QUERY, URL_SCHEME
+from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
+from opentelemetry.semconv.metrics.http_metrics import (
+    HTTP_CLIENT_REQUEST_DURATION,
+    HTTP_SERVER_REQUEST_DURATION,
+)
+
+# Metrics SDK specification, "Cardinality limits"; the package has no constant for it.
+OTEL_METRIC_OVERFLOW = "otel.metric.overflow"
+
+# This project's own (there is no convention for what an observer missed).
+LEDGER_RECORDS = "ebpf.ledger.records"
+LEDGER_STAGE = "stage"
+LEDGER_OUTCOME = "outcome"
+LEDGER_REASON = "reason"
+
+ATTRIBUTES = frozenset(
+    {
+        CLIENT_ADDRESS,
+        ERROR_TYPE,
+        HTTP_REQUEST_METHOD,
+        HTTP_REQUEST_METHOD_ORIGINAL,
+        HTTP_RESPONSE_STATUS_CODE,
+        HTTP_ROUTE,
+        LEDGER_OUTCOME,
+        LEDGER_REASON,
+        LEDGER_STAGE,
+        NETWORK_PEER_ADDRESS,
+        NETWORK_PEER_PORT,
+        NETWORK_PROTOCOL_VERSION,
+        NETWORK_TRANSPORT,
+        OTEL_METRIC_OVERFLOW,
+        SERVER_ADDRESS,
+        SERVER_PORT,
+        URL_FULL,
+        URL_PATH,
+        URL_QUERY,
+        URL_SCHEME,
+        USER_AGENT_ORIGINAL,
+    }
+)
+
+METRICS = frozenset(
+    {
+        HTTP_CLIENT_REQUEST_BODY_SIZE,
+        HTTP_CLIENT_REQUEST_DURATION,
+        HTTP_CLIENT_RESPONSE_BODY_SIZE,
+        HTTP_SERVER_ACTIVE_REQUESTS,
+        HTTP_SERVER_REQUEST_BODY_SIZE,
+        HTTP_SERVER_REQUEST_DURATION,
+        HTTP_SERVER_RESPONSE_BODY_SIZE,
+        LEDGER_RECORDS,
+    }
+)
+
+__all__ = [
+    "ATTRIBUTES",
+    "CLIENT_ADDRESS",
+    "ERROR_TYPE",
+    "HTTP_CLIENT_REQUEST_BODY_SIZE",
+    "HTTP_CLIENT_REQUEST_DURATION",
+    "HTTP_CLIENT_RESPONSE_BODY_SIZE",
+    "HTTP_REQUEST_METHOD",
+    "HTTP_REQUEST_METHOD_ORIGINAL",
+    "HTTP_RESPONSE_STATUS_CODE",
+    "HTTP_ROUTE",
+    "HTTP_SERVER_ACTIVE_REQUESTS",
+    "HTTP_SERVER_REQUEST_BODY_SIZE",
+    "HTTP_SERVER_REQUEST_DURATION",
+    "HTTP_SERVER_RESPONSE_BODY_SIZE",
+    "LEDGER_OUTCOME",
+    "LEDGER_REASON",
+    "LEDGER_RECORDS",
+    "LEDGER_STAGE",
+    "METRICS",
+    "NETWORK_PEER_ADDRESS",
+    "NETWORK_PEER_PORT",
+    "NETWORK_PROTOCOL_VERSION",
+    "NETWORK_TRANSPORT",
+    "OTEL_METRIC_OVERFLOW",
+    "SERVER_ADDRESS",
+    "SERVER_PORT",
+    "URL_FULL",
+    "URL_PATH",
+    "URL_QUERY",
+    "URL_SCHEME",
+    "USER_AGENT_ORIGINAL",
+]

@@ -1,0 +1,114 @@
+"""The signals stage: a call comes in, is counted, and leaves as a span if it is sampled.
+
+Hot path. Budget: 2.5 us a call with metrics and span (0.4 of it here).
+
+Books (`Shard`): signal_seen = signal_span + signal_unsampled + signal_spans_off
++ signal_role_unknown + signal_failed; with metrics switched on, signal_aggregated counts beside
+these what the metrics have.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from otel_ebpf.identity.model import Service
+from otel_ebpf.kernel.ledger import Entry, Shard
+from otel_ebpf.kernel.records import Exchange, Piece, Role
+from otel_ebpf.protocols.calls import Call
+from otel_ebpf.signals.http import HttpSpans
+from otel_ebpf.signals.redaction import Redaction
+from otel_ebpf.signals.request_metrics import RequestMetrics
+from otel_ebpf.signals.routes import Routes
+from otel_ebpf.signals.sampling import Sampler
+from otel_ebpf.signals.span import Span
+
+_logger = logging.getLogger(__name__)
+
+_UNKNOWN = int(Role.UNKNOWN)
+# An IntEnum member as an index costs a call of __index__.
+_SEEN = int(Entry.SIGNAL_SEEN)
+_AGGREGATED = int(Entry.SIGNAL_AGGREGATED)
+_SPAN = int(Entry.SIGNAL_SPAN)
+_UNSAMPLED = int(Entry.SIGNAL_UNSAMPLED)
+_SPANS_OFF = int(Entry.SIGNAL_SPANS_OFF)
+_ROLE_UNKNOWN = int(Entry.SIGNAL_ROLE_UNKNOWN)
+_FAILED = int(Entry.SIGNAL_FAILED)
+
+
+class SignalStage:
+    """Turns calls into metrics and spans. One thread uses it, and `metrics` too.
+
+    `clock` returns Unix time minus CLOCK_BOOTTIME in nanoseconds. `metrics` None switches metrics
+    off, `emit` None spans. `emit` takes the spans; it must not block.
+    """
+
+    def __init__(  # noqa: PLR0917 (a stage is given its neighbours in the order of the way)
+        self,
+        shard: Shard,
+        clock: Callable[[], int],
+        sampler: Sampler,
+        routes: Routes,
+        redaction: Redaction,
+        metrics: RequestMetrics | None,
+        emit: Callable[[Span], None] | None,
+    ) -> None:
+        self._counts = shard.counts
+        self._clock = clock
+        self._sample = sampler.sample
+        self._http = HttpSpans(routes, redaction)
+        self._shape = self._http.shape
+        self._span = self._http.span
+        self._metrics = metrics
+        self._emit = emit
+        self._last_lossy: Exchange | Piece | None = None
+        self._complained = False
+
+    def call(self, call: Call, service: Service) -> None:
+        """Take one call. Never raises: what goes wrong is counted (signal_failed), and logged once."""
+        counts = self._counts
+        counts[_SEEN] += 1
+        try:
+            record, value, start, _, end, _, _, _, _, _, _, _ = call
+            if record.lost:
+                self._lost(record, service)
+            if record.role == _UNKNOWN:
+                counts[_ROLE_UNKNOWN] += 1
+                return
+            shape = self._shape(call, service)
+            duration = end - start
+            if duration < 0:  # noqa: PLR1730 (max() costs a call): nothing came after the first byte
+                duration = 0
+            metrics = self._metrics
+            if metrics is not None:
+                metrics.record(shape, duration, value.request_body, value.response_body)
+                counts[_AGGREGATED] += 1
+            emit = self._emit
+            if emit is None:
+                counts[_SPANS_OFF] += 1
+            elif self._sample(call):
+                start += self._clock()
+                emit(self._span(call, shape, start, start + duration))
+                counts[_SPAN] += 1
+            else:
+                counts[_UNSAMPLED] += 1
+        except Exception:
+            counts[_FAILED] += 1
+            self._complain()
+
+    def forget(self, service: Service) -> None:
+        """The service has gone: drop what is remembered of it, once its metrics are collected."""
+        self._http.forget(service)
+        if self._metrics is not None:
+            self._metrics.forget(service)
+
+    def _lost(self, record: Exchange | Piece, service: Service) -> None:
+        """Count what the connection lost; once for a record, though a piece may hold many calls."""
+        if self._metrics is not None and record is not self._last_lossy:
+            self._last_lossy = record
+            self._metrics.lost(service, record.lost)
+
+    def _complain(self) -> None:
+        if not self._complained:
+            self._complained = True
+            _logger.exception("a call could not be made into a signal; more such errors are only counted")
