@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import grpc
 from opentelemetry.exporter.otlp.proto.grpc.exporter import (
-    InvalidCompressionValueException,
     OTLPExporterMixin,
 )
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
@@ -31,6 +30,7 @@ _OPTIONS: Final[Any] = (
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5000),  # gRPC's own 120 s would outlast a restart of the backend
 )
+_COMPRESSION: Final = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
 _METHODS: Final = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
@@ -117,8 +117,13 @@ def grpc_exporter(signal: Signal, settings: OtlpSettings) -> GrpcSpanExporter | 
     make = GrpcSpanExporter if signal is Signal.TRACES else GrpcMetricExporter
     with stock_environment(settings.variables):
         try:
-            exporter = make(timeout=settings.timeout, channel_options=_OPTIONS)
-        except (InvalidCompressionValueException, KeyError, RuntimeError, ValueError) as problem:
+            exporter = make(
+                endpoint=settings.endpoint,
+                timeout=settings.timeout,
+                compression=_COMPRESSION[settings.compression],
+                channel_options=_OPTIONS,
+            )
+        except (KeyError, RuntimeError, ValueError) as problem:
             raise ConfigurationError(f"the OTLP exporter cannot be made: {problem}") from problem
     exporter.connect()
     return exporter

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 import requests
+from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from urllib3.exceptions import InvalidHeader
@@ -28,6 +29,7 @@ __all__ = ["HttpMetricExporter", "HttpSpanExporter", "http_exporter"]
 LARGEST_ANSWER: Final = 64 << 10
 """A response is a few bytes; what is longer comes from something else and is not read on."""
 
+_COMPRESSION: Final = {"none": Compression.NoCompression, "gzip": Compression.Gzip}
 _RETRYABLE: Final = (
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.BAD_GATEWAY,
@@ -149,6 +151,10 @@ def http_exporter(signal: Signal, settings: OtlpSettings) -> HttpSpanExporter | 
     make = HttpSpanExporter if signal is Signal.TRACES else HttpMetricExporter
     with stock_environment(settings.variables):
         try:
-            return make(timeout=settings.timeout)
-        except (RuntimeError, ImportError, ValueError, OSError) as problem:
+            return make(
+                endpoint=settings.endpoint,
+                timeout=settings.timeout,
+                compression=_COMPRESSION[settings.compression],
+            )
+        except (KeyError, RuntimeError, ImportError, ValueError, OSError) as problem:
             raise ConfigurationError(f"the OTLP exporter cannot be made: {problem}") from problem

@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from otel_ebpf import __version__
 from otel_ebpf.export.protobuf import attribute_block, delimited, varint
 from otel_ebpf.identity.model import Service
+from otel_ebpf.signals.scope import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 
-__all__ = ["SCHEMA_URL", "SCOPE_NAME", "encode_request"]
-
-SCOPE_NAME: Final = "otel-ebpf"
-SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
-"""The version of the semantic conventions that every name in the request follows."""
+__all__ = ["encode_request"]
 
 _SCOPE: Final = delimited(
-    b"\x0a", delimited(b"\x0a", SCOPE_NAME.encode()) + delimited(b"\x12", __version__.encode())
+    b"\x0a", delimited(b"\x0a", SCOPE_NAME.encode()) + delimited(b"\x12", SCOPE_VERSION.encode())
 )
 _SCHEMA: Final = delimited(b"\x1a", SCHEMA_URL.encode())  # schema_url = 3 in ScopeSpans and ResourceSpans
 _SPAN_HEADS: Final = [b"\x12" + varint(size) for size in range(1024)]  # ScopeSpans.spans = 2

@@ -1,20 +1,16 @@
 """What the export stage needs to know, with its defaults.
 
-Built from the agent's environment and configuration; `from_variables` reads the standard variables
-and is the reference for which variable means what.
+Made from the agent's environment by `settings_from`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
-__all__ = ["ConfigurationError", "ExportSettings", "OtlpSettings", "QueueSettings", "from_variables"]
+from otel_ebpf.environment import Environment, SignalEnvironment
 
-PROTOCOLS: Final = ("grpc", "http/protobuf")
-EXPORTERS: Final = ("otlp", "console", "none")
+__all__ = ["ConfigurationError", "ExportSettings", "OtlpSettings", "QueueSettings", "settings_from"]
 
 
 class ConfigurationError(ValueError):
@@ -41,14 +37,20 @@ class QueueSettings:
     """Seconds for which a batch is retried, counted from its oldest span."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OtlpSettings:
-    """How one signal is sent. `variables` is what the stock exporter reads: endpoint, headers, TLS."""
+    """How one signal is sent."""
 
+    endpoint: str = "http://localhost:4317"
+    """For http/protobuf with the signal's path."""
     protocol: str = "grpc"
+    """`grpc` or `http/protobuf`."""
     timeout: float = 10.0
     """Seconds for one attempt."""
+    compression: str = "none"
+    """`gzip` or `none`."""
     variables: Mapping[str, str] = field(default_factory=dict)
+    """What the stock exporters read: headers, certificates and keys, insecure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,67 +64,44 @@ class ExportSettings:
     queue: QueueSettings = field(default_factory=QueueSettings)
 
 
-def from_variables(variables: Mapping[str, str], console: bool = False) -> ExportSettings:
-    """Read the standard variables. `console` adds the console to what they say.
+def settings_from(
+    environment: Environment, variables: Mapping[str, str], console: bool = False
+) -> ExportSettings:
+    """Return the settings that the standard variables ask for; `console` adds the console to them.
 
-    Without an endpoint and without OTEL_TRACES_EXPORTER, traces go to the console and metrics
-    nowhere. The protocol is gRPC unless said otherwise, as in the stock Python exporter (the
-    specification prefers, and does not require, http/protobuf). Timeouts are milliseconds, as the
-    specification has them; the stock Python exporter would read seconds.
-
-    Raises ConfigurationError for an unknown exporter or protocol, or a number that is none.
+    `variables` is what `environment` was read from: the stock exporters read headers and TLS files
+    from it, and it tells whether OTEL_BSP_* was set. With no endpoint anywhere and no exporter
+    chosen, spans go to the console and metrics nowhere.
     """
-    known = {name: value.strip() for name, value in variables.items() if value.strip()}
     default = QueueSettings()
+
+    def given(name: str, value: float, otherwise: float) -> float:
+        return value if variables.get(name, "").strip() else otherwise
+
     queue = QueueSettings(
-        spans=int(_number(known, "OTEL_BSP_MAX_QUEUE_SIZE", default.spans)),
-        batch=int(_number(known, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default.batch)),
-        delay=_number(known, "OTEL_BSP_SCHEDULE_DELAY", default.delay * 1000) / 1000,
+        spans=int(given("OTEL_BSP_MAX_QUEUE_SIZE", environment.bsp_max_queue_size, default.spans)),
+        batch=int(
+            given("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", environment.bsp_max_export_batch_size, default.batch)
+        ),
+        delay=given("OTEL_BSP_SCHEDULE_DELAY", environment.bsp_schedule_delay_ms / 1000, default.delay),
     )
-    traces = _exporters(known, "TRACES", "console")
+    traces = _exporters(environment.traces, () if environment.has_otlp_endpoint else ("console",))
+    metrics = _exporters(environment.metrics, ())
+    if environment.sdk_disabled:
+        traces, metrics = (), ()
     if console and "console" not in traces:
         traces = (*traces, "console")
     return ExportSettings(
-        traces, _exporters(known, "METRICS", ""), _otlp(known, "TRACES"), _otlp(known, "METRICS"), queue
+        traces, metrics, _otlp(environment.traces, variables), _otlp(environment.metrics, variables), queue
     )
 
 
-def _exporters(variables: Mapping[str, str], signal: str, without_endpoint: str) -> tuple[str, ...]:
-    name = f"OTEL_{signal}_EXPORTER"
-    text = variables.get(name)
-    if text is None:
-        endpoint = variables.get(
-            f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", variables.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-        )
-        text = "otlp" if endpoint else without_endpoint
-    names = tuple(dict.fromkeys(part for part in (part.strip().lower() for part in text.split(",")) if part))
-    for part in names:
-        if part not in EXPORTERS:
-            raise ConfigurationError(f"{name}: {part!r} is not an exporter; allowed: {', '.join(EXPORTERS)}")
-    if "none" in names and len(names) > 1:
-        raise ConfigurationError(f"{name}: 'none' stands alone, not in a list")
-    return tuple(part for part in names if part != "none")
+def _exporters(signal: SignalEnvironment, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    if signal.exporters_given:
+        return signal.exporters
+    return ("otlp",) if signal.endpoint_given else otherwise
 
 
-def _otlp(variables: Mapping[str, str], signal: str) -> OtlpSettings:
-    general, own = "OTEL_EXPORTER_OTLP_PROTOCOL", f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"
-    name = own if own in variables else general
-    protocol = variables.get(name, "grpc").lower()
-    if protocol not in PROTOCOLS:
-        raise ConfigurationError(f"{name}: {protocol!r} is not supported; allowed: {', '.join(PROTOCOLS)}")
-    own = f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT"
-    name = own if own in variables else "OTEL_EXPORTER_OTLP_TIMEOUT"
-    return OtlpSettings(protocol, _number(variables, name, 10_000) / 1000, variables)
-
-
-def _number(variables: Mapping[str, str], name: str, default: float) -> float:
-    text = variables.get(name)
-    if text is None:
-        return default
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 1 <= number < math.inf:
-        raise ConfigurationError(f"{name}: {text!r} is not a number of at least 1")
-    return number
+def _otlp(signal: SignalEnvironment, variables: Mapping[str, str]) -> OtlpSettings:
+    timeout = signal.timeout_ms / 1000 or OtlpSettings.timeout
+    return OtlpSettings(signal.endpoint, signal.protocol, timeout, signal.compression, variables)

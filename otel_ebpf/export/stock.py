@@ -1,9 +1,9 @@
 """The stock OTLP exporters, constructed under the variables that the agent was given.
 
 They read os.environ, and some of it otherwise than the specification says: an empty variable is a
-value, OTEL_EXPORTER_OTLP_TIMEOUT is in seconds and stops the start when it is no number, and
-`none` is no compression to the gRPC one. What they would misread is hidden from them here, and
-given to them, or to `export.sender`, as a value.
+value to them, OTEL_EXPORTER_OTLP_TIMEOUT is in seconds and stops the start when it is no number,
+and the gRPC one stops at the compression `none`. Endpoint, timeout and compression are given to
+them as values, and hidden from them here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from otel_ebpf.export.settings import ConfigurationError
 __all__ = ["stock_environment"]
 
 _FILES: Final = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
+_GIVEN: Final = ("_ENDPOINT", "_TIMEOUT", "_COMPRESSION", "_PROTOCOL")
 _PREFIXES: Final = ("OTEL_EXPORTER_OTLP_", "OTEL_PYTHON_EXPORTER_OTLP_")
 
 
@@ -44,10 +45,7 @@ def stock_environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _is_shown(name: str, value: str) -> bool:
-    value = value.strip().lower()
-    if not name.startswith(_PREFIXES) or not value or name.endswith("_TIMEOUT"):
-        return False
-    return not (name.endswith("_COMPRESSION") and value == "none")
+    return name.startswith(_PREFIXES) and bool(value.strip()) and not name.endswith(_GIVEN)
 
 
 def _check_readable(name: str, path: str) -> None:

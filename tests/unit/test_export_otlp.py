@@ -20,8 +20,9 @@ from opentelemetry.trace import SpanKind as SdkKind
 from otel_ebpf import __version__
 from otel_ebpf.export import otlp
 from otel_ebpf.export.otlp import encode_span
-from otel_ebpf.export.request import SCHEMA_URL, SCOPE_NAME, encode_request
+from otel_ebpf.export.request import encode_request
 from otel_ebpf.identity.model import Attributes, Service
+from otel_ebpf.signals.scope import SCHEMA_URL, SCOPE_NAME
 from otel_ebpf.signals.span import Span, SpanKind
 
 SERVICE = Service(1, "shop", "python", (("service.name", "shop"), ("process.pid", 17), ("tags", ("a", "b"))))

@@ -1,11 +1,11 @@
-"""The exporter of spans for a protocol."""
+"""The exporter of a signal for its protocol."""
 
 from __future__ import annotations
 
 from otel_ebpf.export.outcome import Exporter, Signal
 from otel_ebpf.export.settings import OtlpSettings
 
-__all__ = ["exporter_for", "span_exporter"]
+__all__ = ["exporter_for"]
 
 
 def exporter_for(signal: Signal, settings: OtlpSettings) -> Exporter:
@@ -20,8 +20,3 @@ def exporter_for(signal: Signal, settings: OtlpSettings) -> Exporter:
     from otel_ebpf.export.http_exporter import http_exporter  # noqa: PLC0415 (25 MB)
 
     return http_exporter(signal, settings)
-
-
-def span_exporter(settings: OtlpSettings) -> Exporter:
-    """Return the exporter of spans. Raises ConfigurationError."""
-    return exporter_for(Signal.TRACES, settings)

@@ -1,0 +1,60 @@
+"""Samples and helpers for the tests of the export stage."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from otel_ebpf.export.books import Books
+from otel_ebpf.identity.model import Service
+from otel_ebpf.kernel.ledger import Ledger
+from otel_ebpf.signals.span import Span, SpanKind
+
+SHOP = Service(1, "shop", "python", (("service.name", "shop"), ("process.pid", 17)))
+CART = Service(2, "cart", "go", (("service.name", "cart"),))
+
+
+def span(number: int = 0, service: Service = SHOP, status: int = 200, milliseconds: float = 12.5) -> Span:
+    """Return a span that is told apart by its number: in its id, its path, its start."""
+    start = 1_700_000_000_000_000_000 + number
+    return Span(
+        service=service,
+        trace_id=(number + 1).to_bytes(16, "big"),
+        span_id=(number + 1).to_bytes(8, "big"),
+        parent_span_id=b"",
+        trace_flags=1,
+        parent_is_remote=False,
+        kind=SpanKind.SERVER,
+        name="GET /users/{id}",
+        start=start,
+        end=start + int(milliseconds * 1e6),
+        common=(("http.request.method", "GET"), ("http.response.status_code", status)),
+        specific=(("url.path", f"/users/{number}"), ("network.peer.address", "127.0.0.1")),
+        error=status >= 500,
+    )
+
+
+def balance(ledger: Ledger, books: Books) -> dict[str, int]:
+    """Return the columns of the books that are not zero; assert that they balance."""
+    totals = ledger.totals()
+    columns = {name: totals[number] for name, number in books._asdict().items() if name != "unit"}
+    seen = columns.pop("seen")
+    assert seen == sum(columns.values()), (seen, columns)
+    assert all(number >= 0 for number in columns.values()), columns
+    return {name: number for name, number in columns.items() if number}
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Give a port of loopback on which connections are refused."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """Give a port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]

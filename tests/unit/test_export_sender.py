@@ -1,0 +1,232 @@
+"""Layer: unit. The sender's rules, with an exporter that answers as it is told."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from otel_ebpf.export.books import SPANS
+from otel_ebpf.export.outcome import Outcome, Verdict
+from otel_ebpf.export.queue import SpanQueue
+from otel_ebpf.export.sender import Backoff, Sender
+from otel_ebpf.export.settings import QueueSettings
+from otel_ebpf.kernel.ledger import Ledger
+from tests.export_samples import SHOP, balance
+
+ACCEPTED = Outcome(Verdict.ACCEPTED)
+REFUSED = Outcome(Verdict.REFUSED, "no such thing")
+RETRY = Outcome(Verdict.RETRY, "connection refused")
+
+
+class Told:
+    """Answers `answers` one after the other, then `last`."""
+
+    target = "http://backend"
+
+    def __init__(self, *answers: Outcome, last: Outcome = ACCEPTED) -> None:
+        self.answers = list(answers)
+        self.last = last
+        self.times: list[float] = []
+        self.timeouts: list[float] = []
+        self.closed = threading.Event()
+
+    def send(self, body: bytes, timeout: float) -> Outcome:
+        self.times.append(time.monotonic())
+        self.timeouts.append(timeout)
+        return self.answers.pop(0) if self.answers else self.last
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Hanging(Told):
+    """Does not answer until it is closed, and then that it has accepted."""
+
+    def send(self, body: bytes, timeout: float) -> Outcome:
+        super().send(body, timeout)
+        self.closed.wait()
+        return ACCEPTED
+
+
+class Stage:
+    def __init__(self, exporter: Told, *, batch: int = 10, delay: float = 0.01, age: float = 300.0) -> None:
+        self.ledger = Ledger()
+        self.exporter = exporter
+        self.queue = SpanQueue(QueueSettings(batch=batch), self.ledger.shard())
+        self.sender = Sender(
+            self.queue, exporter, SPANS, self.ledger.shard(), delay=delay, timeout=5.0, age=age
+        )
+
+    def put(self, number: int) -> None:
+        for _ in range(number):
+            self.queue.put(SHOP, b"x" * 10)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 5
+        while not condition():
+            assert time.monotonic() < deadline, balance(self.ledger, SPANS)
+            time.sleep(0.005)
+
+    def stop(self, seconds: float = 1.0) -> float:
+        started = time.monotonic()
+        self.sender.ask_to_stop(started + seconds)
+        self.sender.stop()
+        return time.monotonic() - started
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.sender.start()
+        yield
+        self.stop()
+        self.sender._thread.join(5)
+        assert not self.sender._thread.is_alive()
+
+
+@pytest.fixture(autouse=True)
+def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "FIRST", 0.02)
+
+
+def test_accepted() -> None:
+    stage = Stage(Told())
+    with stage.running():
+        stage.put(25)
+        stage.wait(lambda: balance(stage.ledger, SPANS) == {"passed": 25})
+    assert balance(stage.ledger, SPANS) == {"passed": 25}
+    assert stage.exporter.closed.is_set()
+
+
+def test_what_is_queued_at_the_stop_is_sent() -> None:
+    stage = Stage(Told(), delay=60)
+    with stage.running():
+        stage.put(5)
+    assert balance(stage.ledger, SPANS) == {"passed": 5}
+
+
+def test_partial_success_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(Told(Outcome(Verdict.ACCEPTED, "two were bad", rejected=2)))
+    with stage.running():
+        stage.put(10)
+    assert balance(stage.ledger, SPANS) == {"passed": 8, "rejected": 2}
+    assert "two were bad" in caplog.text
+
+
+@pytest.mark.parametrize("rejected", [-5, 1000])
+def test_a_nonsensical_number_of_rejected_spans_keeps_the_books(rejected: int) -> None:
+    stage = Stage(Told(Outcome(Verdict.ACCEPTED, rejected=rejected)))
+    with stage.running():
+        stage.put(10)
+    assert balance(stage.ledger, SPANS) in ({"passed": 10}, {"rejected": 10})
+
+
+def test_refused_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(Told(REFUSED))
+    with stage.running():
+        stage.put(10)
+        stage.wait(lambda: balance(stage.ledger, SPANS) == {"failed": 10})
+    assert len(stage.exporter.times) == 1
+    assert "no such thing" in caplog.text
+
+
+def test_retried_until_accepted(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(Told(RETRY, RETRY, RETRY))
+    with caplog.at_level(logging.INFO), stage.running():
+        stage.put(10)
+        stage.wait(lambda: balance(stage.ledger, SPANS) == {"passed": 10})
+    first, second, third, last = stage.exporter.times
+    assert second - first < third - second < last - third, "the delay grows"
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("connection refused" in line for line in lines) == 1, "said once, not for each attempt"
+    assert lines[-1] == "http://backend accepts spans again"
+
+
+def test_the_backend_says_how_long_to_wait() -> None:
+    stage = Stage(Told(RETRY._replace(delay=0.3)))
+    with stage.running():
+        stage.put(10)
+        stage.wait(lambda: balance(stage.ledger, SPANS) == {"passed": 10})
+    first, second = stage.exporter.times
+    assert 0.3 <= second - first < 1.0
+
+
+def test_expired_after_the_age_limit_and_each_batch_is_tried_once() -> None:
+    stage = Stage(Told(last=RETRY), age=0.2)
+    with stage.running():
+        stage.put(30)
+        stage.wait(lambda: balance(stage.ledger, SPANS) == {"expired": 30})
+    assert len(stage.exporter.times) >= 3
+
+
+def test_a_stop_gives_a_batch_in_backoff_one_last_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "FIRST", 30.0)
+    stage = Stage(Told(RETRY))
+    with stage.running():
+        stage.put(10)
+        stage.wait(lambda: bool(stage.exporter.times))
+    assert balance(stage.ledger, SPANS) == {"passed": 10}
+
+
+def test_a_stop_does_not_wait_for_a_backend_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(Told(last=RETRY._replace(delay=30.0)))
+    stage.sender.start()
+    stage.put(25)
+    stage.wait(lambda: bool(stage.exporter.times))
+    assert stage.stop(1.0) < 0.5
+    assert balance(stage.ledger, SPANS) == {"shutdown": 25}
+    assert "25 spans not sent" in caplog.text
+
+
+def test_a_stop_does_not_wait_for_a_backend_that_hangs() -> None:
+    stage = Stage(Hanging())
+    stage.sender.start()
+    stage.put(25)
+    stage.wait(lambda: bool(stage.exporter.times))
+    assert 0.2 <= stage.stop(0.2) < 0.6
+    assert balance(stage.ledger, SPANS) == {"shutdown": 25}
+    stage.sender._thread.join(5)
+    assert balance(stage.ledger, SPANS) == {"shutdown": 25}, "its late answer is not counted too"
+
+
+def test_an_attempt_during_the_stop_has_only_the_time_that_is_left() -> None:
+    stage = Stage(Told(), delay=60)
+    with stage.running():
+        stage.put(1)
+        time.sleep(0.05)
+    assert stage.exporter.timeouts
+    assert max(stage.exporter.timeouts) <= 1.0
+
+
+def test_the_books_balance_while_spans_come_and_everything_happens() -> None:
+    partial = Outcome(Verdict.ACCEPTED, "some", rejected=3)
+    stage = Stage(Told(*[ACCEPTED, REFUSED, RETRY, partial, RETRY, ACCEPTED] * 20))
+    stage.sender.start()
+    for _ in range(200):
+        stage.put(7)
+        time.sleep(0.001)
+    stage.stop()
+    columns = balance(stage.ledger, SPANS)
+    assert set(columns) <= {"passed", "failed", "rejected", "shutdown"}
+    assert {"passed", "failed", "rejected"} <= set(columns)
+    assert sum(columns.values()) == 1400
+
+
+def test_stop_without_start_counts_what_is_queued() -> None:
+    stage = Stage(Told())
+    stage.put(3)
+    stage.stop(0.1)
+    assert balance(stage.ledger, SPANS) == {"shutdown": 3}
+
+
+def test_backoff_grows_to_its_limit_and_begins_again() -> None:
+    backoff = Backoff()
+    delays = [backoff.next() for _ in range(40)]
+    assert 0.02 * 0.7 <= delays[0] <= 0.02 * 1.3
+    assert all(21.0 <= delay <= 39.0 for delay in delays[-5:])
+    assert len(set(delays[-5:])) > 1, "spread, so that agents do not come back together"
+    backoff.reset()
+    assert backoff.next() <= 0.02 * 1.3
