@@ -20,10 +20,12 @@ class Process:
     parent: int
     executable: str  # path, or the last component where no more is known
     command_line: tuple[str, ...]
-    user: int
+    user: int  # real user id, -1 where unknown
     environment: dict[str, str] = field(repr=False)  # OTEL_* only: nothing else is kept
     cgroup: str = ""  # path, "" where unknown
     namespace_pid: int = 0  # pid in its own namespace, 0 where unknown
+    visible_pid: int = 0  # pid by which the agent's /proc shows it, 0 where it does not
+    directory: str = ""  # working directory as the process sees it, "" where unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
