@@ -8,13 +8,15 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-RULE = (Path(__file__).parent.parent / "conftest.py").read_text()
+ROOT = Path(__file__).parent.parent.parent
+RULE = (ROOT / "tests" / "conftest.py").read_text()
 TEST = "import pytest\n@pytest.mark.parametrize('n', [1])\ndef test_it(n): pytest.skip('not here')\n"
 
 
 @pytest.fixture
 def outcome(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest(RULE)
     pytester.makepyfile(test_sample=TEST)
     return pytester
