@@ -54,6 +54,7 @@ def run_pytest(
         "OTEL_EBPF_TEST_RUNGS": ",".join(kernel.release.rungs),
         "OTEL_EBPF_TEST_SLACK": str(SLACK),
         "OTEL_EBPF_GUEST": series,
+        "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
     }
     finished = run_in_guest(kernel, command, timeout=timeout, share=share, environment=environment)
     REPORTS.mkdir(parents=True, exist_ok=True)
