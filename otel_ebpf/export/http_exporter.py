@@ -64,11 +64,13 @@ class _RawHttp:
         """Make one attempt; see `outcome.Exporter`. Redirects are not followed: OTLP has none."""
         deadline = monotonic() + timeout
         try:
-            with self._client._transport._session.post(
+            session = self._client._transport._session
+            with session.post(
                 self._endpoint,
                 data=self._client._compress(body),
                 headers=self._client._headers,
                 timeout=timeout,
+                verify=session.verify,  # else REQUESTS_CA_BUNDLE wins over the certificate that is set
                 allow_redirects=False,
                 stream=True,
             ) as answer:
