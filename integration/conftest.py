@@ -23,10 +23,6 @@ class Traced:
     backend: Backend
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "heavy: moves gigabytes or needs a fast machine; leave out in guests")
-
-
 @pytest.fixture(scope="session", params=RUNGS)
 def rung(request: pytest.FixtureRequest) -> str:
     """Each rung in turn. Tests that need an agent of their own take it from here too."""

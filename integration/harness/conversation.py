@@ -18,6 +18,11 @@ Steps = Sequence[Sequence[Any]]
 _PLAYER = [sys.executable, "-S", "-E", str(PROGRAMS / "odd_http.py")]
 
 
+def step(name: str, *arguments: Any) -> list[Any]:
+    """Return one step of a script (see the `do_` methods of odd_http.py)."""
+    return [name, *arguments]
+
+
 class Player:
     """One process of `odd_http.py`. `options` are the other keys of its script."""
 

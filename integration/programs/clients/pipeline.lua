@@ -2,7 +2,7 @@
 init = function(args)
   local requests = {}
   for i = 1, 16 do
-    requests[i] = wrk.format("GET", "/1k.bin?n=" .. i)
+    requests[i] = wrk.format("GET", "/json?n=" .. i)
   end
   whole = table.concat(requests)
 end

@@ -1,0 +1,146 @@
+"""The odd HTTP that real programs speak: each conversation makes exactly the spans that it should."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from integration.conftest import Traced
+from integration.harness.conversation import Conversation, converse, step
+from integration.harness.limits import slack
+from integration.harness.odd_cases import CASES, CHUNKED, GUEST_CASES, OK, Due, get
+from integration.harness.spans import CLIENT, KINDS, SERVER, SeenSpan, describe
+
+
+def _check(spans: Sequence[SeenSpan], due: Sequence[Due]) -> None:
+    ordered = sorted(spans, key=lambda span: span.start)
+    for span, want in zip(ordered, due, strict=True):
+        assert (span.method, span.target, span.status) == (want.method, want.path, want.status), describe(
+            spans
+        )
+        error = str(span.attributes.get("error.type", ""))
+        assert error in want.errors, f"error.type {error!r}, not of {want.errors}: {span}"
+        assert span.is_error == bool(error), span
+        assert want.at_least <= span.duration / 1e9 <= slack(want.at_most), f"{want}: {span}"
+
+
+def _expect(traced: Traced, port: int, served: Sequence[Due], asked: Sequence[Due]) -> None:
+    servers = traced.backend.expect(len(served), port=port, kind=SERVER)
+    clients = traced.backend.expect(len(asked), port=port, kind=CLIENT, quiet=0)
+    _check(servers, served)
+    _check(clients, asked)
+    # An id is made of connection, offset and role: only the role differs.
+    assert not {span.span_id for span in servers} & {span.span_id for span in clients}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.guest if name in GUEST_CASES else ()) for name in CASES]
+)
+def test_conversation(traced: Traced, name: str) -> None:
+    case = CASES[name]
+    port = converse(case.client, case.server, **case.options)
+    _expect(traced, port, case.served, case.served if case.asked is None else case.asked)
+
+
+@pytest.mark.parametrize("framing", ["chunked", "until_close", "length"])
+def test_events_with_gaps_of_two_seconds(traced: Traced, framing: str) -> None:
+    """A slow body is one response, and its span does not leave before its end."""
+    head = {
+        "chunked": CHUNKED,
+        "until_close": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+        "length": "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n",
+    }[framing]
+    piece, last = ("a\r\ndata: one\n\r\n", "0\r\n\r\n") if framing == "chunked" else ("data: one\n", "")
+    ending = [["send", last]] if last else []
+    events = [["send", piece], step("sleep", 2), ["send", piece], step("sleep", 2), *ending, ["close"]]
+    with Conversation(
+        [["send", get("/events")], ["eof"], ["close"]], [["until", "\r\n\r\n"], ["send", head], *events]
+    ) as conversation:
+        time.sleep(slack(3))
+        assert not traced.backend.spans(conversation.port), "a span left amid the response"
+        conversation.finish()
+    # A body whose length is known ends with its last byte; the others with what says so, 2 s later.
+    due = Due("/events", at_least=1.9 if framing == "length" else 3.9)
+    _expect(traced, conversation.port, [due], [due])
+
+
+IDLE = {
+    "length": (OK, "hello"),
+    "chunked": (CHUNKED + "5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n"),
+    "no_body": ("HTTP/1.1 204 No Content\r\n\r\n", "\r\n\r\n"),
+    # Nothing but silence can tell: its length stands where the kernel no longer looks.
+    "head_of_9_KiB": ("HTTP/1.1 200 OK\r\n" + f"X-Pad: {'a' * 900}\r\n" * 10 + OK[17:], "hello"),
+}
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_idle_connection_does_not_hold_its_last_request(traced: Traced, name: str) -> None:
+    """Within 250 ms of the last byte the kernel reports it; the batch delay and the way are added."""
+    response, end = IDLE[name]
+    with Conversation(
+        [["send", get("/idle")], ["until", end], ["wait"], ["send", get("/later")], ["until", "hello"]],
+        [["until", "\r\n\r\n"], ["send", response], ["until", "\r\n\r\n"], ["send", OK], ["eof"]],
+    ) as conversation:
+        conversation.client.wait_waiting()
+        answered = time.monotonic()
+        traced.backend.expect(2, port=conversation.port, seconds=2, quiet=0)
+        assert time.monotonic() - answered < slack(1.0)
+        conversation.client.release()
+        conversation.finish()
+    both = [Due("/idle", status=204 if name == "no_body" else 200), Due("/later", at_most=0.1)]
+    _expect(traced, conversation.port, both, both)
+
+
+def test_two_hundred_threads_blocked_in_receive(traced: Traced) -> None:
+    """More threads in one function than a kretprobe has room for, were it used."""
+    many = {"connections": 200}
+    with Conversation(
+        [["wait"], ["send", get("/crowd")], ["until", "hello"], ["close"]],
+        [["until", "\r\n\r\n"], ["send", OK], ["eof"]],
+        client_options=many,
+        server_options=many,
+    ) as conversation:
+        conversation.client.wait_waiting(200)
+        time.sleep(0.2)  # so that the last of the server's threads has come to its recv
+        conversation.client.release()
+        conversation.finish()
+    for kind in (SERVER, CLIENT):
+        spans = traced.backend.expect(200, port=conversation.port, kind=kind)
+        _check(spans, [Due("/crowd")] * 200)
+        assert len({span.span_id for span in spans}) == 200
+        assert len({span.trace_id for span in spans}) == 200, KINDS[kind]
+
+
+def test_server_that_speaks_first(traced: Traced) -> None:
+    """A protocol in which the server greets is not HTTP, even if it says what looks like it."""
+    port = converse(
+        [["until", "\r\n"], ["send", "EHLO odd\r\n"], ["until", "HELP\r\n"], ["send", "QUIT\r\n"], ["eof"]],
+        [
+            *[["send", "220 odd ESMTP\r\n"], ["until", "\r\n"], ["send", "250-odd\r\n250 HELP\r\n"]],
+            *[["until", "QUIT\r\n"], ["send", "221 bye\r\n"], ["close"]],
+        ],
+    )
+    traced.backend.expect_none(port=port)
+
+
+@pytest.mark.parametrize("direction", ["response", "request"])
+def test_stream_past_4_gib(traced: Traced, direction: str) -> None:
+    """Offsets and lengths have more than 32 bits: what comes after the wrap is still understood."""
+    count = (4 << 30) + 100_000
+    head_end = ["until", "\r\n\r\n"]
+    small = [["send", get("/after")], ["until", "hello"], ["close"]]
+    if direction == "response":
+        client = [["send", get("/large")], head_end, step("count", count), *small]
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {count}\r\n\r\n"
+        server = [head_end, ["send", head], step("send_zeros", count), head_end, ["send", OK], ["eof"]]
+    else:
+        head = get("/large", f"Content-Length: {count}\r\n", "POST")
+        client = [["send", head], step("send_zeros", count), ["until", "hello"], *small]
+        server = [head_end, step("count", count), ["send", OK], head_end, ["send", OK], ["eof"]]
+    with Conversation(client, server) as conversation:
+        conversation.finish(60)
+    method = "GET" if direction == "response" else "POST"
+    due = [Due("/large", method=method, at_least=0.2), Due("/after", at_most=0.2)]
+    _expect(traced, conversation.port, due, due)
