@@ -23,6 +23,7 @@ __all__ = ["load_file", "parse"]
 
 SIZE_MAX = 1 << 20
 VALUE_SHOWN = 60
+PORTS_MAX = 4096  # entries of the kernel's map `ports` (bpf/core/process.h)
 
 Step = str | int
 Steps = tuple[Step, ...]
@@ -187,6 +188,9 @@ def _rule_problems(config: Config) -> Iterator[Problem]:
         words = f"{ring} is not a power of two; the nearest are {below} and {below * 2}"
         yield Problem(("capture", "ring_bytes"), words)
     discovery = config.discovery
+    ports = {port for rule in (*discovery.include, *discovery.exclude) for port in rule.ports}
+    if len(ports) > PORTS_MAX:
+        yield Problem(("discovery",), f"the rules name {len(ports)} ports; at most {PORTS_MAX} are allowed")
     rules: list[tuple[Steps, Rule | Match]] = []
     for name, listed in (("include", discovery.include), ("exclude", discovery.exclude)):
         rules += [(("discovery", name, number), rule) for number, rule in enumerate(listed)]

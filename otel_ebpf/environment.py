@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 __all__ = ["VARIABLES", "Environment", "SignalEnvironment", "Variable", "parse_pairs", "read_environment"]
 
 PAIRS_MAX = 128
+QUEUE_SIZE, BATCH_SIZE, DELAY_MS = 65_536, 4_096, 1_000
 EXPORTERS = ("otlp", "console", "none")
 PROTOCOLS = ("grpc", "http/protobuf")
 TEMPORALITIES = ("cumulative", "delta", "lowmemory")
@@ -44,7 +45,7 @@ LOG_LEVELS = {
 
 
 class Variable(NamedTuple):
-    """A variable that the agent reads: for `docs/configuration.md`. `{}` stands for a signal or nothing."""
+    """A variable that the agent reads: for `docs/configuration.md`."""
 
     name: str
     default: str
@@ -91,10 +92,19 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("OTEL_METRIC_EXPORT_INTERVAL", "60000", "Milliseconds between exports of metrics."),
     Variable("OTEL_METRIC_EXPORT_TIMEOUT", "30000", "Milliseconds for one export of metrics."),
-    Variable("OTEL_BSP_SCHEDULE_DELAY", "5000", "Milliseconds that a span waits for its batch to fill."),
+    Variable(
+        "OTEL_BSP_SCHEDULE_DELAY", str(DELAY_MS), "Milliseconds that a span waits for its batch to fill."
+    ),
     Variable("OTEL_BSP_EXPORT_TIMEOUT", "30000", "Milliseconds for one export of spans."),
-    Variable("OTEL_BSP_MAX_QUEUE_SIZE", "2048", "Spans that may wait."),
-    Variable("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512", "Spans in one batch; at most the queue's size."),
+    Variable(
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        str(QUEUE_SIZE),
+        "Spans that may wait. (The specification's 2048, batches of 512 and delay of 5000 are for one "
+        "application; the agent's defaults are for a host.)",
+    ),
+    Variable(
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", str(BATCH_SIZE), "Spans in one batch; at most the queue's size."
+    ),
 )
 
 
@@ -146,7 +156,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     """Parse the variables (usually `os.environ`). Never raises; see `Environment.warnings`."""
     read = _Reader(variables)
     sampler = read.choice("OTEL_TRACES_SAMPLER", SAMPLERS, "parentbased_always_on")
-    queue = read.number("OTEL_BSP_MAX_QUEUE_SIZE", 2048, least=1, most=10_000_000)
+    queue = read.number("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE, least=1, most=10_000_000)
     return Environment(
         sdk_disabled=read.flag("OTEL_SDK_DISABLED"),
         log_level=LOG_LEVELS[read.choice("OTEL_LOG_LEVEL", tuple(LOG_LEVELS), "info")],
@@ -160,11 +170,11 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         metric_temporality=read.choice(
             "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", TEMPORALITIES, "cumulative"
         ),
-        bsp_schedule_delay_ms=read.number("OTEL_BSP_SCHEDULE_DELAY", 5_000),
+        bsp_schedule_delay_ms=read.number("OTEL_BSP_SCHEDULE_DELAY", DELAY_MS),
         bsp_export_timeout_ms=read.number("OTEL_BSP_EXPORT_TIMEOUT", 30_000),
         bsp_max_queue_size=queue,
         bsp_max_export_batch_size=read.number(
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(512, queue), least=1, most=queue
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(BATCH_SIZE, queue), least=1, most=queue
         ),
         warnings=tuple(read.warnings),  # last: the reads above collect them
     )
