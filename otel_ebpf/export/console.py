@@ -6,6 +6,7 @@ Lines beyond `LINES_PER_SECOND` are counted and said in one line; the table has 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 from time import localtime, monotonic, strftime
 from typing import Final, TextIO
 
@@ -48,8 +49,9 @@ class ConsoleExporter:
         self._summary = Summary()
         self._second = -1.0
         self._shown = 0
-        self._left_out = 0  # written by the emitting thread
-        self._said = 0  # written by the terminal's thread
+        self._left_out = 0
+        self._said = 0  # by whichever thread comes first: the emitting one, or the terminal's
+        self._saying = Lock()
 
     def start(self) -> None:
         """Start writing."""
@@ -62,7 +64,7 @@ class ConsoleExporter:
         now = self._clock()
         if now - self._second >= 1.0:
             if self._left_out != self._said:
-                self._terminal.write(self._more)
+                self._terminal.write(self._more())
             self._second = now
             self._shown = 0
         if self._shown >= self._limit or not self._terminal.write(self.line(span)):
@@ -72,7 +74,8 @@ class ConsoleExporter:
 
     def stop(self, timeout: float) -> None:
         """Write what waits and the summary, for at most `timeout` seconds."""
-        self._terminal.write(self._more)
+        if more := self._more():
+            self._terminal.write(more)
         for text in self._summary.lines():
             self._terminal.write(text)
         self._terminal.close(timeout)
@@ -81,8 +84,9 @@ class ConsoleExporter:
         return self._more() if self._clock() - self._second >= 1.0 else ""
 
     def _more(self) -> str:
-        left_out = self._left_out
-        number, self._said = left_out - self._said, left_out
+        with self._saying:
+            number = self._left_out - self._said
+            self._said += number
         return self._paint(_DIM, f"{'':12}  +{number} more") if number else ""
 
     def line(self, span: Span) -> str:

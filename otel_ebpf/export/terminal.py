@@ -37,7 +37,7 @@ class Terminal:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stdout
-        self._lines: SimpleQueue[Callable[[], str] | str | None] = SimpleQueue()
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._broken = False
         self._idle: Callable[[], str] = str
         self._thread = Thread(target=self._run, name="console", daemon=True)
@@ -62,8 +62,8 @@ class Terminal:
         self._idle = idle
         self._thread.start()
 
-    def write(self, line: Callable[[], str] | str) -> bool:
-        """Queue a line, or what will give one ("" for none); False when too many wait. Never blocks."""
+    def write(self, line: str) -> bool:
+        """Queue a line; False when too many wait. Never blocks."""
         if self._broken or self._lines.qsize() >= MAXIMUM_WAITING:
             return False
         self._lines.put(line)
@@ -80,14 +80,15 @@ class Terminal:
             try:
                 line = self._lines.get(timeout=1.0)
             except Empty:
-                self._write(self._idle())
+                if text := self._idle():
+                    self._write(text)
                 continue
             if line is None:
                 return
-            self._write(line if isinstance(line, str) else line())
+            self._write(line)
 
     def _write(self, text: str) -> None:
-        if self._broken or not text:
+        if self._broken:
             return
         try:
             self._stream.write(text + "\n")
