@@ -11,6 +11,8 @@
 #ifndef OTEL_EBPF_WIRE_H
 #define OTEL_EBPF_WIRE_H
 
+#include <linux/types.h>
+
 #define WIRE_VERSION 1
 
 enum record_kind {

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state of one connection's end, and its lock. */
+#ifndef OTEL_EBPF_CONNECTION_H
+#define OTEL_EBPF_CONNECTION_H
+
+#include "io.h"
+
+enum phase {
+	PHASE_IDLE = 0,
+	PHASE_REQUEST = 1, /* the request is coming, or all there and unanswered */
+	PHASE_RESPONSE = 2,
+};
+
+enum head_state {
+	HEAD_UNKNOWN = 0, /* not HTTP/1, or not followed: only turns, silence and close end it */
+	HEAD_OPEN = 1,
+	HEAD_DONE = 2,
+};
+
+enum message_flag {
+	MESSAGE_HAS_LENGTH = 1 << 0,
+	MESSAGE_CHUNKED = 1 << 1,
+	MESSAGE_HEAD_METHOD = 1 << 2,
+	MESSAGE_CONNECT_METHOD = 1 << 3,
+	MESSAGE_EXPECTS = 1 << 4,
+	MESSAGE_LAST_CHUNK = 1 << 5, /* the end of a chunked body was seen */
+};
+
+/* How far one direction's HTTP/1 message was followed. Offsets are into connection.data. */
+struct message {
+	__u64 length; /* Content-Length */
+	__u64 tail; /* the last 8 bytes of a chunked body */
+	__u32 line; /* start of the line that is not complete yet */
+	__u32 position; /* next byte to look at */
+	__u32 end; /* bytes before this are valid */
+	__u32 consumed; /* length of the complete lines of the head */
+	__u32 length_at; /* where the value of Content-Length stands, 0 for nowhere */
+	__u32 context_at; /* the same of traceparent */
+	__u16 lines;
+	__u16 status;
+	__u8 state; /* enum head_state */
+	__u8 flags; /* enum message_flag */
+	__u16 reserved;
+};
+
+/*
+ * data: the captured request, right behind it the captured response (so that a record is one
+ * copy), and behind both a window through which heads longer than the capture are followed.
+ * Its size, and so the map's value size, is fixed by user space from the capture sizes.
+ */
+struct connection {
+	__u32 locked;
+	__u8 mode; /* enum connection_mode */
+	__u8 phase; /* enum phase */
+	__u8 closing; /* its end was seen while another CPU held the lock: an enum record_end */
+	__u8 followed; /* user space keeps state of it, and wants its close record */
+	__u32 local_start; /* sequence number of this side's first byte */
+	__u32 peer_start;
+	__u64 sent; /* bytes, so the stream offset of the next one */
+	__u64 received;
+	__u64 last; /* time of the last event */
+	__u64 request_due; /* body bytes of a request whose response is already complete */
+	__u64 peer; /* unix: the other end's address, which tells a reused one */
+	__u32 exchanges;
+	__u8 discard_chunks; /* the same of a chunked body, until its last chunk */
+	__u8 amending; /* bytes came after silence had ended the exchange */
+	__u8 path_length;
+	__u8 missed; /* an event was lost to contention */
+	__u8 peer_closed; /* its FIN has arrived */
+	__u8 closing_error; /* errno that goes with `closing` */
+	__u16 reserved;
+	struct message request;
+	struct message response;
+	struct io rest; /* while a head is followed behind the capture: what is left of the call */
+	__u32 rest_length;
+	__u32 copied; /* by the last copy_bytes */
+	char path[112];
+	struct exchange_record record;
+	__u8 data[];
+};
+
+/* Inserted at the first byte that is seen; read by the hooks for bytes, and by user space's walk;
+ * deleted by tcp_state's hook when the socket closes, and by the walk (unix, when idle). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* the address of the struct sock */
+	__type(value, struct connection); /* and its data */
+} connections SEC(".maps");
+
+/* One zeroed connection, so that an insertion needs no large stack or scratch. Never written. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct connection);
+} empty_connection SEC(".maps");
+
+#define CAPTURE_LIMIT (request_capture > response_capture ? request_capture : response_capture)
+#define WINDOW_START (request_capture + response_capture)
+/* The window, and 16 bytes so that words may be read at its very end.
+ * kernel/attacher.py computes the maps' value size in the same way. */
+#define WINDOW_SIZE (CAPTURE_LIMIT > 1024 ? CAPTURE_LIMIT : 1024)
+#define DATA_END (WINDOW_START + WINDOW_SIZE)
+
+/* A bounded wait: the other side needs a microsecond at most, and a try takes a tenth. Nobody waits
+ * for a CPU that was interrupted: the softirq that finds the lock taken there leaves a note. */
+#define LOCK_TRIES 64
+
+static __always_inline bool try_lock(struct connection *conn)
+{
+	return COMPARE_AND_SWAP(&conn->locked, 0, 1) == 0;
+}
+
+static __always_inline bool wait_lock(struct connection *conn)
+{
+	for (int i = 0; i < LOCK_TRIES; i++)
+		if (try_lock(conn))
+			return true;
+	conn->missed = 1;
+	account(LEDGER_EVENT_CONTENDED);
+	return false;
+}
+
+static __always_inline void unlock(struct connection *conn)
+{
+	asm volatile("" ::: "memory");
+	*(volatile __u32 *)&conn->locked = 0;
+}
+
+static __always_inline struct connection *find_connection(__u64 sk)
+{
+	return bpf_map_lookup_elem(&connections, &sk);
+}
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trace and span ids, made the same way as otel_ebpf/kernel/trace_ids.py makes them. */
+#ifndef OTEL_EBPF_CONTEXT_H
+#define OTEL_EBPF_CONTEXT_H
+
+#include <bpf/bpf_endian.h>
+#include "connection.h"
+
+/* The finaliser of SplitMix64 (Steele, Lea, Flood 2014). */
+static __always_inline __u64 mix(__u64 value)
+{
+	value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ULL;
+	value = (value ^ (value >> 27)) * 0x94D049BB133111EBULL;
+	return value ^ (value >> 31);
+}
+
+static __always_inline void store_id(__u8 *to, __u64 id)
+{
+	*(__u64 *)to = bpf_cpu_to_be64(id);
+}
+
+/* A root context of its own; a traceparent replaces it when the head completes. */
+static __always_inline void make_context(struct record_header *header)
+{
+	__u64 seed = mix(header->connection ^ id_secret_low);
+	__u64 span = mix((seed + header->offset) ^ id_secret_high ^ header->role);
+	__u64 trace = mix(span + id_secret_low);
+	__u64 high = mix(trace ^ id_secret_high);
+
+	store_id(header->context.trace_id, high ? high : 1);
+	store_id(header->context.trace_id + 8, trace);
+	store_id(header->context.span_id, span ? span : 1);
+	*(__u64 *)header->context.parent_id = 0;
+	header->context.flags = 0;
+	header->context.source = CONTEXT_ROOT;
+}
+
+#define NOT_HEX 0x80
+
+/* A table instead of comparisons: the verifier would follow both ways of each of 104 branches.
+ * Lower case only (W3C trace context, 3.2.2). */
+static const __u8 hex_digits[256] = {
+	[0 ... '0' - 1] = NOT_HEX,
+	['0'] = 0,
+	1, 2, 3, 4, 5, 6, 7, 8, 9,
+	['9' + 1 ... 'a' - 1] = NOT_HEX,
+	['a'] = 10,
+	11, 12, 13, 14, 15,
+	['f' + 1 ... 255] = NOT_HEX,
+};
+
+/* Reads `pairs` hex pairs at `text`. Returns the bitwise or of all digits, so that bit 7 says that
+ * one was none, and 0 that all were zero. */
+static __always_inline __u8 read_hex(__u8 *to, const __u8 *text, const int pairs)
+{
+	__u8 any = 0;
+
+	for (int i = 0; i < pairs; i++) {
+		__u8 high = hex_digits[text[2 * i]], low = hex_digits[text[2 * i + 1]];
+
+		to[i] = high << 4 | low;
+		any |= high | low;
+	}
+	return any;
+}
+
+/* `text`: version "-" trace id "-" parent id "-" flags; 55 readable bytes. */
+static __noinline int take_traceparent(struct trace_context *context, const __u8 *text)
+{
+	struct trace_context found = {};
+	__u8 version, trace, parent, flags;
+
+	flags = read_hex(&version, text, 1);
+	trace = read_hex(found.trace_id, text + 3, 16);
+	parent = read_hex(found.parent_id, text + 36, 8);
+	flags |= read_hex(&found.flags, text + 53, 1);
+	if ((trace | parent | flags) & NOT_HEX || !trace || !parent || version == 0xff)
+		return 0;
+	if (text[2] != '-' || text[35] != '-' || text[52] != '-')
+		return 0;
+	__builtin_memcpy(context->trace_id, found.trace_id, 16);
+	__builtin_memcpy(context->parent_id, found.parent_id, 8);
+	context->flags = found.flags;
+	context->source = CONTEXT_HEADER;
+	return 1;
+}
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request and its response, from the first byte to the record. All of it under the lock. */
+#ifndef OTEL_EBPF_EXCHANGE_H
+#define OTEL_EBPF_EXCHANGE_H
+
+#include "head.h"
+#include "process.h"
+
+#define STICKY_FLAGS (CAPTURE_TLS | CAPTURE_OLD | CAPTURE_ROLE_GUESSED | CAPTURE_PEER_CLOSED)
+
+static __always_inline void begin_exchange(struct connection *conn, __u64 now, __u64 offset)
+{
+	struct exchange_record *record = &conn->record;
+
+	record->header.offset = offset;
+	record->header.time = now;
+	record->header.thread = (__u32)bpf_get_current_pid_tgid();
+	record->header.flags &= STICKY_FLAGS;
+	record->header.end = END_NONE;
+	record->header.error = 0;
+	record->request_end = record->response_start = record->response_end = 0;
+	record->request_bytes = record->response_bytes = 0;
+	record->request_captured = record->response_captured = 0;
+	make_context(&record->header);
+	start_head(&conn->request, 0);
+	conn->response.state = HEAD_UNKNOWN;
+	conn->response.lines = 0;
+	conn->exchanges++;
+	account(LEDGER_EXCHANGE_SEEN);
+}
+
+/* Unix: the path goes behind the heads, so that the record says which server it was. */
+static __always_inline __u32 append_path(struct connection *conn, __u32 size)
+{
+	__u32 length = conn->path_length;
+
+	OPAQUE(size);
+	OPAQUE(length);
+	if (size > WINDOW_START || length > 108)
+		return 0;
+	bpf_probe_read_kernel(conn->data + size, length, conn->path);
+	return length;
+}
+
+static __always_inline void send_exchange(struct connection *conn, __u8 kind, __u32 passed, __u32 dropped)
+{
+	struct exchange_record *record = &conn->record;
+	__u32 size;
+
+	record->header.kind = kind;
+	if (conn->peer_closed)
+		record->header.flags |= CAPTURE_PEER_CLOSED;
+	if (record->request_bytes > record->request_captured ||
+	    record->response_bytes > record->response_captured)
+		record->header.flags |= CAPTURE_TRUNCATED;
+	record->request_head = conn->request.state == HEAD_DONE ? conn->request.consumed : 0;
+	record->response_head = conn->response.state == HEAD_DONE ? conn->response.consumed : 0;
+	record->status = conn->response.state == HEAD_DONE ? conn->response.status : 0;
+	size = record->request_captured + record->response_captured;
+	record->path_captured = conn->path_length ? append_path(conn, size) : 0;
+	size += sizeof(*record) + record->path_captured;
+	OPAQUE(size);
+	if (size > sizeof(*record) + WINDOW_START + 108)
+		return;
+	emit_for(conn, record, size, passed, dropped);
+}
+
+static __noinline int finish_exchange(struct connection *conn, __u32 end, __u32 error)
+{
+	struct message *request = &conn->request;
+	__u64 body = conn->record.request_bytes - request->consumed;
+
+	conn->record.header.end = end;
+	conn->record.header.error = error;
+	send_exchange(conn, RECORD_EXCHANGE, LEDGER_EXCHANGE_PASSED, LEDGER_EXCHANGE_RING_FULL);
+	conn->phase = PHASE_IDLE;
+	if (request->state != HEAD_DONE || (request->flags & MESSAGE_EXPECTS && !body))
+		return 0; /* a client that was refused what it asked for sends no body (RFC 9110, 10.1.1) */
+	if (request->flags & MESSAGE_CHUNKED)
+		conn->discard_chunks = !(request->flags & MESSAGE_LAST_CHUNK);
+	else if (request->flags & MESSAGE_HAS_LENGTH && request->length > body)
+		conn->request_due = request->length - body;
+	return 0;
+}
+
+static __always_inline void finish_amending(struct connection *conn)
+{
+	if (!conn->amending)
+		return;
+	conn->amending = 0;
+	conn->record.request_captured = conn->record.response_captured = 0;
+	send_exchange(conn, RECORD_AMEND, LEDGER_NOTICE_PASSED, LEDGER_NOTICE_RING_FULL);
+}
+
+/*
+ * Whether a chunked body ends with this call: its last bytes are the last chunk, at a line start.
+ * A chunk whose data ends in the same seven bytes would end the exchange early; what then follows
+ * is reported as an amendment.
+ */
+static __always_inline void look_for_last_chunk(struct message *message, const struct io *io, __u32 length)
+{
+	const __u64 last_chunk = WORD(0, 0, 0, '0', '\r', '\n', '\r', '\n');
+	struct user_iovec last;
+	__u64 word = 0;
+	__u32 size;
+
+	if (!last_buffer(&last, io, length))
+		return;
+	size = last.length < 8 ? last.length : 8;
+	OPAQUE(size);
+	if (size > 8 || !size ||
+	    read_bytes(&word, size, last.base + last.length - size, io->kind == IO_KERNEL_BUFFERS))
+		return;
+	if (size < 8)
+		word = message->tail >> 8 * size | word << (64 - 8 * size);
+	message->tail = word;
+	if ((word & ~LOW_BYTES(3)) == last_chunk && (last.length == 5 || (word >> 16 & 0xff) == '\n'))
+		message->flags |= MESSAGE_LAST_CHUNK;
+}
+
+/* Captures what still fits of this call's bytes and follows the head through all of them. */
+static __always_inline void take_bytes(struct connection *conn, struct message *message, __u32 at, __u32 room,
+				       const struct io *io, __u32 length, bool request, __u16 *captured)
+{
+	__u32 done;
+
+	/* By way of memory, so that the verifier forgets how many bytes which path copied: it
+	 * would follow each of them through all of the below. */
+	*(volatile __u32 *)&conn->copied =
+		copy_bytes(conn->data, at, WINDOW_START, CAPTURE_LIMIT, room, io, length);
+	done = *(volatile __u32 *)&conn->copied;
+	*captured += done;
+	if (message->state == HEAD_OPEN) {
+		if (done) {
+			bool first = message->end == message->line && !message->consumed;
+
+			message->end = at + done;
+			if (first && !may_be_http(conn, message, request))
+				message->state = HEAD_UNKNOWN;
+			else
+				scan(conn->record.header.socket, request);
+		}
+		if (done < length && done < room) /* unreadable: the head has a hole */
+			message->state = HEAD_UNKNOWN;
+		else if (done < length && message->state == HEAD_OPEN) {
+			conn->rest = *io;
+			conn->rest_length = length - done;
+			advance(&conn->rest, done);
+			scan_behind(conn, message, request);
+		}
+	}
+	if (message->flags & MESSAGE_CHUNKED && message->state == HEAD_DONE)
+		look_for_last_chunk(message, io, length);
+}
+
+/* More than the request's own bytes have come: the client did not wait. */
+static __always_inline bool request_overrun(const struct connection *conn)
+{
+	const struct message *request = &conn->request;
+	__u64 due;
+
+	if (request->state != HEAD_DONE || request->flags & MESSAGE_CHUNKED)
+		return false;
+	due = request->consumed + (request->flags & MESSAGE_HAS_LENGTH ? request->length : 0);
+	return conn->record.request_bytes > due;
+}
+
+static __always_inline bool request_complete(const struct connection *conn)
+{
+	const struct message *request = &conn->request;
+
+	if (request->state != HEAD_DONE)
+		return false;
+	if (request->flags & MESSAGE_CHUNKED)
+		return request->flags & MESSAGE_LAST_CHUNK;
+	return !(request->flags & MESSAGE_HAS_LENGTH) ||
+	       conn->record.request_bytes >= request->consumed + request->length;
+}
+
+/* How the response has ended, END_NONE while more is due (RFC 9112, 6.3). */
+static __always_inline __u32 response_ended(const struct connection *conn)
+{
+	const struct message *response = &conn->response;
+
+	if (response->state != HEAD_DONE)
+		return END_NONE;
+	if (response->status == 101 ||
+	    (conn->request.flags & MESSAGE_CONNECT_METHOD && response->status / 100 == 2))
+		return END_UPGRADE;
+	if (conn->request.flags & MESSAGE_HEAD_METHOD || response->status == 204 || response->status == 304)
+		return END_LENGTH;
+	if (response->flags & MESSAGE_CHUNKED)
+		return response->flags & MESSAGE_LAST_CHUNK ? END_CHUNK : END_NONE;
+	if (response->flags & MESSAGE_HAS_LENGTH &&
+	    conn->record.response_bytes >= response->consumed + response->length)
+		return END_LENGTH;
+	return END_NONE;
+}
+
+static __always_inline void take_request(struct connection *conn, const struct io *io, __u32 length, __u64 now)
+{
+	struct exchange_record *record = &conn->record;
+	__u32 at = record->request_captured;
+	bool whole = record->request_bytes == at && !record->response_captured;
+
+	record->request_end = now;
+	record->request_bytes += length;
+	take_bytes(conn, &conn->request, at, whole ? request_capture - at : 0, io, length, true,
+		   &record->request_captured);
+	if (conn->request.context_at)
+		take_context(conn, &conn->request);
+}
+
+static __always_inline void take_response(struct connection *conn, const struct io *io, __u32 length, __u64 now)
+{
+	struct exchange_record *record = &conn->record;
+	__u32 behind = record->response_captured;
+	__u32 at = record->request_captured + behind;
+	bool whole = record->response_bytes == behind;
+
+	if (conn->phase == PHASE_REQUEST) {
+		conn->phase = PHASE_RESPONSE;
+		if (!record->response_start) {
+			start_head(&conn->response, at);
+			if (conn->request.state == HEAD_UNKNOWN)
+				conn->response.state = HEAD_UNKNOWN;
+		}
+		record->response_start = now;
+	}
+	record->response_end = now;
+	record->response_bytes += length;
+	take_bytes(conn, &conn->response, at, whole ? response_capture - behind : 0, io, length, false,
+		   &record->response_captured);
+	/* An interim response (1xx) is not the answer: whatever comes next is. */
+	if (conn->response.state == HEAD_OPEN && conn->response.consumed && !conn->response.lines &&
+	    conn->response.line == conn->response.end)
+		conn->phase = PHASE_REQUEST;
+}
+
+#endif

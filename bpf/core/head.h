@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Follows the head of an HTTP/1 message (RFC 9112) as its bytes arrive: only as much as tells
+ * where the message ends and which trace it belongs to. Python reads the rest.
+ *
+ * The scan is flat, eight bytes at a time, and keeps its whole state in the connection rather
+ * than in registers: the verifier then finds the paths of one round alike, and walks each round
+ * once instead of once for each path that led there.
+ */
+#ifndef OTEL_EBPF_HEAD_H
+#define OTEL_EBPF_HEAD_H
+
+#include "context.h"
+
+#define HEAD_MAX 8192
+#define SCAN_ROUNDS 192 /* words and lines of 1 KiB; what is left is looked at with the next bytes */
+#define LINE_KEPT 128 /* of a line that is moved to the front of the window */
+#define WINDOW_STEP 512 /* bytes that are looked at in one go behind the capture */
+
+#define ONES 0x0101010101010101ULL
+#define HIGH_BITS 0x8080808080808080ULL
+#define LOWER_CASE 0x2020202020202020ULL
+
+/* Eight characters as one little-endian word. */
+#define WORD(a, b, c, d, e, f, g, h)                                                          \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
+	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+#define LOW_BYTES(n) ((1ULL << 8 * (n)) - 1)
+
+#define CONTENT_ WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-')
+#define LENGTH_ WORD('l', 'e', 'n', 'g', 't', 'h', ':', 0)
+#define TRANSFER WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')
+#define ENCODIN WORD('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n')
+#define CHUNKED_ WORD('c', 'h', 'u', 'n', 'k', 'e', 'd', '\r' | 0x20)
+#define TRACEPAR WORD('t', 'r', 'a', 'c', 'e', 'p', 'a', 'r')
+#define ENT_ WORD('e', 'n', 't', ':', 0, 0, 0, 0)
+#define EXPECT_ WORD('e', 'x', 'p', 'e', 'c', 't', ':', 0)
+#define HTTP_1 WORD('H', 'T', 'T', 'P', '/', '1', '.', 0)
+#define HEAD_METHOD WORD('H', 'E', 'A', 'D', ' ', 0, 0, 0)
+#define CONNECT_METHOD WORD('C', 'O', 'N', 'N', 'E', 'C', 'T', ' ')
+#define HTTP2_PREFACE WORD('P', 'R', 'I', ' ', '*', ' ', 'H', 'T')
+
+static __always_inline __u64 word_at(struct connection *conn, __u32 at)
+{
+	OPAQUE(at);
+	if (at > DATA_END)
+		return 0;
+	return *(__u64 *)(conn->data + at);
+}
+
+static __always_inline __u8 byte_at(struct connection *conn, __u32 at)
+{
+	OPAQUE(at);
+	if (at > DATA_END)
+		return 0;
+	return conn->data[at];
+}
+
+static __always_inline void start_head(struct message *message, __u32 at)
+{
+	message->state = HEAD_OPEN;
+	message->flags = 0;
+	message->lines = 0;
+	message->status = 0;
+	message->consumed = 0;
+	message->length = 0;
+	message->tail = 0;
+	message->line = message->position = message->end = at;
+	message->length_at = message->context_at = 0;
+}
+
+/* The request line ends in "HTTP/1.x" and its line end; `next` is the start of the next line. */
+static __always_inline void take_request_line(struct connection *conn, struct message *message, __u32 next)
+{
+	__u64 first = word_at(conn, message->line);
+	__u32 end = next - 1; /* at the LF */
+
+	if (byte_at(conn, end - 1) == '\r')
+		end--;
+	if (end < message->line + 8 || (word_at(conn, end - 8) & LOW_BYTES(7)) != HTTP_1) {
+		message->state = HEAD_UNKNOWN;
+		return;
+	}
+	if ((first & LOW_BYTES(5)) == HEAD_METHOD)
+		message->flags |= MESSAGE_HEAD_METHOD;
+	else if (first == CONNECT_METHOD)
+		message->flags |= MESSAGE_CONNECT_METHOD;
+}
+
+static __always_inline void take_status_line(struct connection *conn, struct message *message)
+{
+	__u64 code = word_at(conn, message->line + 9); /* behind "HTTP/1.1 " */
+	__u32 hundreds = (code & 0xff) - '0', tens = (code >> 8 & 0xff) - '0', ones = (code >> 16 & 0xff) - '0';
+
+	if ((word_at(conn, message->line) & LOW_BYTES(7)) != HTTP_1 || hundreds > 9 || tens > 9 || ones > 9)
+		message->state = HEAD_UNKNOWN;
+	else
+		message->status = hundreds * 100 + tens * 10 + ones;
+}
+
+static __always_inline void take_field(struct connection *conn, struct message *message, __u32 next)
+{
+	__u32 line = message->line;
+	__u64 first = word_at(conn, line) | LOWER_CASE;
+	__u64 second;
+
+	if (first == CONTENT_) {
+		second = word_at(conn, line + 8) | LOWER_CASE;
+		if ((second & LOW_BYTES(7)) == LENGTH_)
+			message->length_at = line + 15;
+	} else if (first == TRANSFER) {
+		second = word_at(conn, line + 8) | LOWER_CASE;
+		if (second == ENCODIN && next > line + 26 &&
+		    (word_at(conn, next - 9) | LOWER_CASE) == CHUNKED_)
+			message->flags |= MESSAGE_CHUNKED;
+	} else if (first == TRACEPAR) {
+		second = word_at(conn, line + 8) | LOWER_CASE;
+		if ((second & LOW_BYTES(4)) == ENT_ && next > line + 67)
+			message->context_at = line + 12;
+	} else if ((first & LOW_BYTES(7)) == EXPECT_) {
+		message->flags |= MESSAGE_EXPECTS;
+	}
+}
+
+/* One complete line. Returns true at the empty line that ends the head. */
+static __always_inline bool take_line(struct connection *conn, struct message *message, __u32 next, bool request)
+{
+	__u32 size = next - message->line;
+
+	message->consumed += size;
+	if (!message->lines) {
+		if (request)
+			take_request_line(conn, message, next);
+		else
+			take_status_line(conn, message);
+	} else if (size == 1 || (size == 2 && byte_at(conn, message->line) == '\r')) {
+		return true;
+	} else {
+		take_field(conn, message, next);
+	}
+	message->lines++;
+	message->line = next;
+	return false;
+}
+
+/* The value of Content-Length, at most 18 digits. */
+static __always_inline void take_length(struct connection *conn, struct message *message)
+{
+	__u32 at = message->length_at;
+	__u64 length = 0;
+	int i;
+
+	message->length_at = 0;
+	for (i = 0; i < 2 && byte_at(conn, at) == ' '; i++)
+		at++;
+	for (i = 0; i < 19; i++, at++) {
+		__u32 digit = byte_at(conn, at) - '0';
+
+		if (digit > 9)
+			break;
+		length = length * 10 + digit;
+	}
+	if (!i || i == 19)
+		return;
+	message->length = length;
+	message->flags |= MESSAGE_HAS_LENGTH;
+}
+
+/* The value of traceparent, where it stands within the capture or has just gone by. */
+static __always_inline void take_context(struct connection *conn, struct message *message)
+{
+	__u32 at = message->context_at;
+
+	message->context_at = 0;
+	if (byte_at(conn, at) == ' ')
+		at++;
+	OPAQUE(at);
+	if (at < DATA_END - 64)
+		take_traceparent(&conn->record.header.context, conn->data + at);
+}
+
+/*
+ * Looks at what arrived since the last call: [position, end) of data. A global function: the
+ * verifier walks it once, on its own, and not for each state in which it may be called; and with
+ * scalar arguments, which are all that global functions take before 5.12 (e5069b9c23b3).
+ */
+__noinline int scan(__u64 sk, int request)
+{
+	struct connection *conn = find_connection(sk);
+	struct message *message;
+
+	if (!conn)
+		return 0;
+	message = request ? &conn->request : &conn->response;
+	for (int i = 0; i < SCAN_ROUNDS; i++) {
+		__u32 at = message->position, end = message->end, next;
+		__u64 word, found;
+
+		if (at >= end || message->state != HEAD_OPEN)
+			break;
+		word = word_at(conn, at) ^ (ONES * '\n');
+		found = (word - ONES) & ~word & HIGH_BITS;
+		if (!found) {
+			message->position = at + 8 < end ? at + 8 : end;
+			continue;
+		}
+		found = (found & -found) - 1; /* the lowest match is exact; the bytes up to it have bit 0 set */
+		next = at + (((found & ONES) * ONES) >> 56);
+		if (next > end) {
+			message->position = end; /* a line end of what stood here before */
+			continue;
+		}
+		message->position = next;
+		if (!take_line(conn, message, next, request))
+			continue;
+		message->line = next;
+		if (message->status / 100 == 1 && message->status != 101) {
+			message->lines = 0; /* an interim response: the next head follows */
+			message->flags = 0;
+			message->status = 0;
+			continue;
+		}
+		message->state = HEAD_DONE;
+	}
+	if (message->length_at)
+		take_length(conn, message);
+	return 0;
+}
+
+/* What the first bytes cannot be, so that binary protocols are not scanned for lines. */
+static __always_inline bool may_be_http(struct connection *conn, struct message *message, bool request)
+{
+	__u64 first = word_at(conn, message->line);
+	__u32 size = message->end - message->line;
+
+	if (request)
+		return (first & 0xff) >= 'A' && (first & 0xff) <= 'Z';
+	if (size < 7)
+		return (first & 0xff) == 'H';
+	return (first & LOW_BYTES(7)) == HTTP_1;
+}
+
+/* Moves the incomplete line to the front of the window, so that what follows fits behind it. */
+static __always_inline void rewind_window(struct connection *conn, struct message *message)
+{
+	__u32 start = WINDOW_START, line = message->line, kept = message->end - line;
+
+	if (kept > LINE_KEPT) { /* longer than any field that is looked at */
+		message->consumed += kept - LINE_KEPT;
+		kept = LINE_KEPT;
+	}
+	OPAQUE(kept);
+	OPAQUE(line);
+	if (kept > LINE_KEPT || line > DATA_END - LINE_KEPT)
+		return;
+	bpf_probe_read_kernel(conn->data + start, kept, conn->data + line);
+	if (message->context_at >= start)
+		message->context_at = 0;
+	message->line = start;
+	message->position = message->end = start + kept;
+}
+
+/* One step through the bytes of a call behind those that were captured: conn->rest. Global for
+ * the same reasons. Returns whether there is more to look at. */
+__noinline int scan_step(__u64 sk, int request)
+{
+	struct connection *conn = find_connection(sk);
+	struct message *message;
+	__u32 done;
+
+	if (!conn)
+		return 0;
+	message = request ? &conn->request : &conn->response;
+	if (message->end < WINDOW_START || message->end > DATA_END - WINDOW_STEP)
+		rewind_window(conn, message);
+	done = copy_bytes(conn->data, message->end, DATA_END - WINDOW_STEP, WINDOW_STEP, WINDOW_STEP,
+			  &conn->rest, conn->rest_length);
+	message->end += done;
+	scan(sk, request);
+	advance(&conn->rest, done);
+	conn->rest_length -= done;
+	return done && conn->rest_length && message->state == HEAD_OPEN;
+}
+
+/* The head goes on behind what was captured. It is followed for HEAD_MAX bytes. */
+static __always_inline void scan_behind(struct connection *conn, struct message *message, bool request)
+{
+	for (int i = 0; i < HEAD_MAX / WINDOW_STEP; i++)
+		if (!scan_step(conn->record.header.socket, request))
+			break;
+	if (message->state == HEAD_OPEN && (conn->rest_length || message->consumed > HEAD_MAX))
+		message->state = HEAD_UNKNOWN;
+}
+
+#endif

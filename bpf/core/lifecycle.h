@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How connections and processes begin and end. */
+#ifndef OTEL_EBPF_LIFECYCLE_H
+#define OTEL_EBPF_LIFECYCLE_H
+
+#include "event.h"
+
+/* In a softirq as often as not: it may have interrupted the very hook that holds the lock. */
+static __always_inline void on_close(struct connection *conn, struct sock *sk)
+{
+	__u32 error = BPF_CORE_READ(sk, sk_err);
+	__u32 end = error ? END_RESET : END_FIN;
+
+	if (!try_lock(conn)) {
+		conn->closing_error = error;
+		conn->closing = end;
+		if (!try_lock(conn))
+			return; /* the holder ends it when it gives the lock back */
+	}
+	end_connection(conn, end, error);
+}
+
+/* A server that sends its FIN has said all that it will say, a client that does may only wait. */
+static __always_inline void on_own_fin(struct connection *conn)
+{
+	if (conn->record.header.role != ROLE_SERVER || conn->phase == PHASE_IDLE || !try_lock(conn))
+		return;
+	if (conn->phase != PHASE_IDLE)
+		finish_exchange(conn, END_FIN, 0);
+	release(conn);
+}
+
+static __always_inline void on_state(struct sock *sk, int state)
+{
+	struct connection *conn;
+
+	if (state != TCP_CLOSE && state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK)
+		return;
+	conn = find_connection((__u64)sk);
+	if (!conn)
+		return;
+	if (state == TCP_CLOSE)
+		on_close(conn, sk);
+	else if (state == TCP_CLOSE_WAIT)
+		conn->peer_closed = 1;
+	else
+		on_own_fin(conn);
+}
+
+/* A child is what its parent was, until it executes something else. */
+static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
+{
+	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
+	struct process_control *known, copy;
+
+	if (from == to) /* a thread */
+		return;
+	known = bpf_map_lookup_elem(&processes, &from);
+	if (!known)
+		return;
+	copy = *known;
+	copy.announced = 0;
+	copy.start = BPF_CORE_READ(child, start_boottime);
+	if (bpf_map_update_elem(&processes, &to, &copy, BPF_ANY))
+		account(LEDGER_PROCESS_MAP_FULL);
+}
+
+static __always_inline void on_exec(struct task_struct *task)
+{
+	__u32 tgid = BPF_CORE_READ(task, tgid);
+
+	bpf_map_delete_elem(&processes, &tgid);
+}
+
+static __always_inline void on_exit(struct task_struct *task)
+{
+	__u32 tgid = BPF_CORE_READ(task, tgid);
+	struct record_header header = { .version = WIRE_VERSION, .kind = RECORD_PROCESS_EXIT };
+
+	if (BPF_CORE_READ(task, signal, live.counter)) /* other threads go on */
+		return;
+	if (bpf_map_delete_elem(&processes, &tgid))
+		return; /* never did I/O on a socket: nobody was told of it */
+	header.time = bpf_ktime_get_boot_ns();
+	fill_process(&header, task);
+	emit(&header, sizeof(header), LEDGER_NOTICE_PASSED, LEDGER_NOTICE_RING_FULL);
+}
+
+#endif

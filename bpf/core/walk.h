@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only silence can tell, looked for from time to time by user space. */
+#ifndef OTEL_EBPF_WALK_H
+#define OTEL_EBPF_WALK_H
+
+#include "event.h"
+
+struct walk {
+	__u64 now;
+	__u64 silence; /* ns of it end an exchange whose end nothing else tells */
+	__u64 forget; /* ns of it end a unix connection: no hook sees its close */
+	__u64 in_flight; /* result: open exchanges */
+	__u64 connections; /* result */
+};
+
+/* Written by the walk, read by user space after it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
+/* No hook sees a unix socket's close; its struct sock shows it, also when it was reused since. */
+static __always_inline bool unix_closed(const struct connection *conn)
+{
+	struct unix_sock *sk = (struct unix_sock *)conn->record.header.socket;
+
+	if (conn->record.header.transport != TRANSPORT_UNIX)
+		return false;
+	return !BPF_CORE_READ(sk, peer) || (__u64)BPF_CORE_READ(sk, peer) != conn->peer;
+}
+
+static __always_inline void visit(struct connection *conn, struct walk *walk)
+{
+	__u64 silent = walk->now > conn->last ? walk->now - conn->last : 0;
+	bool over = conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN;
+	bool gone = silent > walk->silence && unix_closed(conn);
+
+	walk->connections++;
+	if (conn->record.header.transport == TRANSPORT_UNIX && conn->phase == PHASE_IDLE &&
+	    silent > walk->forget)
+		gone = true;
+	if (conn->phase != PHASE_IDLE)
+		walk->in_flight++;
+	if (silent <= walk->silence || !(over || gone || conn->amending) || !try_lock(conn))
+		return;
+	if (gone) {
+		end_connection(conn, END_FIN, 0);
+		return;
+	}
+	if (conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN)
+		finish_exchange(conn, END_IDLE, 0);
+	finish_amending(conn);
+	release(conn);
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every kernel quirk, with the commit or release that made or ended it. The floor is 5.10. */
+#ifndef OTEL_EBPF_COMPAT_H
+#define OTEL_EBPF_COMPAT_H
+
+#include "kernel.h"
+
+/* Keeps the compiler from using what it knows of a value, so that the bounds check that the
+ * verifier needs stays where it was written. */
+#define OPAQUE(value) asm volatile("" : "+r"(value))
+
+/* Compare-and-swap came with 5.12 (5ffa25502b5a); 5.10 refuses the instruction even in dead code.
+ * Objects are therefore built twice: for -mcpu=v3 with it, for -mcpu=v2 without (BASELINE).
+ * There two CPUs that work on one connection at the same instant are not kept apart. */
+#ifdef BASELINE
+#define COMPARE_AND_SWAP(pointer, old, new) ((void)(pointer), (old))
+#else
+#define COMPARE_AND_SWAP(pointer, old, new) __sync_val_compare_and_swap(pointer, old, new)
+#endif
+
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
+static __always_inline bool called_by_32_bit(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+}
+#else
+static __always_inline bool called_by_32_bit(struct task_struct *task)
+{
+	return false; /* 32-bit callers on arm64 are not told apart yet */
+}
+#endif
+
+/* Which buffers an iov_iter names: numbering and encoding changed in 5.14 and 6.4. */
+enum iterator_kind {
+	ITERATOR_FLAT, /* one user buffer, from 6.0 (fcb14cb1bdac) */
+	ITERATOR_USER, /* user iovecs */
+	ITERATOR_KERNEL, /* kernel iovecs */
+	ITERATOR_OTHER, /* pages, pipes: not readable here */
+};
+
+static __always_inline enum iterator_kind iterator_kind(const struct iov_iter *iter)
+{
+	if (bpf_core_field_exists(struct iov_iter, iter_type)) {
+		__u8 type = BPF_CORE_READ(iter, iter_type);
+
+		if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
+		    type == bpf_core_enum_value(enum iter_type, ITER_UBUF))
+			return ITERATOR_FLAT;
+		if (type == bpf_core_enum_value(enum iter_type, ITER_IOVEC))
+			return ITERATOR_USER;
+		if (type == bpf_core_enum_value(enum iter_type, ITER_KVEC))
+			return ITERATOR_KERNEL;
+	} else {
+		unsigned int type = BPF_CORE_READ((const struct iov_iter___flags *)iter, type);
+
+		if (type & 4) /* ITER_IOVEC, include/linux/uio.h of 5.10 */
+			return ITERATOR_USER;
+		if (type & 8) /* ITER_KVEC */
+			return ITERATOR_KERNEL;
+	}
+	return ITERATOR_OTHER;
+}
+
+static __always_inline const struct iovec *iterator_vector(const struct iov_iter *iter)
+{
+	if (bpf_core_field_exists(struct iov_iter, __iov))
+		return BPF_CORE_READ(iter, __iov);
+	return BPF_CORE_READ((const struct iov_iter___iov *)iter, iov);
+}
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The few kernel structs that are read, and of each only the fields that are read. Offsets are
+ * relocated when an object is loaded (CO-RE), so neither order nor completeness matters here.
+ */
+#ifndef OTEL_EBPF_KERNEL_H
+#define OTEL_EBPF_KERNEL_H
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport; /* network order */
+	__u16 skc_num; /* host order */
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct inode {
+	unsigned short i_mode;
+	unsigned long i_ino;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct socket *sk_socket;
+	__u16 sk_type;
+	__u16 sk_protocol;
+	int sk_err;
+};
+
+struct tcp_sock {
+	__u32 copied_seq;
+	__u32 write_seq;
+	__u32 rcv_nxt;
+	__u32 snd_nxt;
+	__u32 snd_una;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+};
+
+struct sockaddr_un {
+	unsigned short sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
+struct iovec {
+	void *iov_base;
+	unsigned long iov_len;
+};
+
+/* From 5.14 iter_type is a byte; the union of pointers is anonymous throughout. */
+struct iov_iter {
+	__u8 iter_type;
+	unsigned long iov_offset;
+	const struct iovec *__iov;
+	void *ubuf;
+	unsigned long nr_segs;
+};
+
+/* Before 6.4 (747b1f65d39a) the member was called iov. */
+struct iov_iter___iov {
+	const struct iovec *iov;
+};
+
+/* Before 5.14 (8cd54c1c8480) the kind was a flag word. */
+struct iov_iter___flags {
+	unsigned int type;
+};
+
+struct msghdr {
+	struct iov_iter msg_iter;
+};
+
+enum iter_type {
+	ITER_UBUF,
+	ITER_IOVEC,
+	ITER_KVEC,
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct mm_struct {
+	unsigned long arg_start, arg_end, env_start, env_end;
+	struct file *exe_file;
+};
+
+struct signal_struct {
+	struct {
+		int counter;
+	} live;
+};
+
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
+struct thread_info {
+	__u32 status;
+};
+
+struct task_struct {
+	struct thread_info thread_info;
+	unsigned int flags;
+	int pid;
+	int tgid;
+	__u64 start_boottime;
+	struct task_struct *group_leader;
+	struct task_struct *real_parent;
+	struct mm_struct *mm;
+	struct files_struct *files;
+	struct signal_struct *signal;
+	const struct cred *cred;
+	char comm[16];
+};
+
+/* The system call's registers, as far as system calls pass arguments in them. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long di, si, dx, r10, r8, r9, orig_ax;
+	unsigned long ax, ip, sp, bp, bx, cx;
+};
+#define SYSCALL_NUMBER(regs) ((int)BPF_CORE_READ(regs, orig_ax))
+#define SYSCALL_ARGUMENT1(regs) BPF_CORE_READ(regs, di)
+#define SYSCALL_ARGUMENT2(regs) BPF_CORE_READ(regs, si)
+#define SYSCALL_ARGUMENT3(regs) BPF_CORE_READ(regs, dx)
+#define SYSCALL_ARGUMENT4(regs) BPF_CORE_READ(regs, r10)
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	__u64 regs[31];
+	__u64 orig_x0;
+	int syscallno;
+};
+#define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, syscallno)
+#define SYSCALL_ARGUMENT1(regs) BPF_CORE_READ(regs, orig_x0)
+#define SYSCALL_ARGUMENT2(regs) BPF_CORE_READ(regs, regs[1])
+#define SYSCALL_ARGUMENT3(regs) BPF_CORE_READ(regs, regs[2])
+#define SYSCALL_ARGUMENT4(regs) BPF_CORE_READ(regs, regs[3])
+#else
+#error "unknown target architecture"
+#endif
+
+#pragma clang attribute pop
+
+/* User space's layouts: fixed, so not relocated. */
+struct user_iovec {
+	__u64 base;
+	__u64 length;
+};
+
+struct user_msghdr {
+	__u64 name;
+	__u32 name_length;
+	__u32 pad;
+	__u64 vector;
+	__u64 vector_length;
+	__u64 control;
+	__u64 control_length;
+	__u32 flags;
+	__u32 pad2;
+};
+
+struct user_mmsghdr {
+	struct user_msghdr header;
+	__u32 length;
+	__u32 pad;
+};
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define IPPROTO_TCP 6
+#define MSG_PEEK 2
+#define MSG_ERRQUEUE 0x2000
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define PF_KTHREAD 0x00200000
+#define ETIMEDOUT 110
+
+/* include/net/tcp_states.h */
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT,
+	TCP_SYN_RECV,
+	TCP_FIN_WAIT1,
+	TCP_FIN_WAIT2,
+	TCP_TIME_WAIT,
+	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
+	TCP_LAST_ACK,
+	TCP_LISTEN,
+	TCP_CLOSING,
+};
+
+#endif

@@ -1,0 +1,214 @@
+"""The privileged side: loads, attaches, and runs programs on request. See `messages`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from struct import Struct
+from typing import Final
+
+from otel_ebpf.kernel.bpf_object import OBJECTS, BpfObject
+from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
+from otel_ebpf.kernel.ladder import LADDERS, PAYLOAD, Ladders, Rung
+from otel_ebpf.kernel.libbpf import TestRunOptions, libbpf
+from otel_ebpf.kernel.messages import (
+    Attach,
+    Attached,
+    Detach,
+    Done,
+    Refusal,
+    Reply,
+    Request,
+    SetMode,
+    Standing,
+    Walk,
+    Walked,
+)
+
+_WALK = Struct("<QQQQQ")  # struct walk
+_INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+_WINDOW_MINIMUM: Final = 1024  # WINDOW_SIZE, bpf/core/connection.h
+_WORD_SLACK: Final = 16
+
+
+@dataclass
+class Attacher:
+    """Answers one request at a time. `handle(Detach())` undoes everything."""
+
+    ladders: Ladders = field(default_factory=lambda: LADDERS)
+    directory: Path = OBJECTS
+    _objects: list[BpfObject] = field(default_factory=list)
+    _control: BpfObject | None = None
+
+    def handle(self, request: Request) -> Reply:
+        """Carry out a request. Raises `KernelError`, and `RungUnavailableError` for a demanded rung."""
+        match request:
+            case Attach():
+                return self._attach(request)
+            case SetMode(socket, connection, mode):
+                self._run("set_mode", (socket, connection, mode))
+                return Done()
+            case Walk():
+                return self._walk(request)
+            case Detach():
+                self._detach()
+                return Done()
+
+    def _attach(self, request: Attach) -> Attached:
+        constants = _constants(request)
+        entries = {
+            "connections": request.connections,
+            "processes": request.processes,
+            "records": request.ring_bytes,
+        }
+        standings = []
+        shared: dict[str, int] = {}
+        try:
+            for capability, rungs in self.ladders.items():
+                demanded = request.rung if capability == PAYLOAD else None
+                standing, loaded = self._climb(
+                    capability, rungs, demanded, (constants, shared, entries), request
+                )
+                standings.append(standing)
+                if capability == "control":
+                    if loaded is None:
+                        raise KernelError(f"nothing can be loaded: {standing.refusals[-1].reason}")
+                    self._control = loaded
+                    self._run("exclude_caller", ())
+                if loaded is not None:
+                    for name in loaded.maps:
+                        shared.setdefault(name, loaded.map_fd(name))
+        except BaseException:
+            self._detach()
+            raise
+        return Attached(tuple(standings), shared)
+
+    def _climb(
+        self,
+        capability: str,
+        rungs: tuple[Rung, ...],
+        demanded: str | None,
+        sizes: tuple[Mapping[str, int], Mapping[str, int], Mapping[str, int]],
+        request: Attach,
+    ) -> tuple[Standing, BpfObject | None]:
+        """Take the first rung that loads and attaches; note why the ones above it do not."""
+        refusals: list[Refusal] = []
+        for rung in rungs:
+            if demanded not in (None, rung.name):
+                continue
+            for variant in rung.variants:
+                try:
+                    loaded = self._stand_on(rung, variant, sizes, request)
+                except KernelError as error:
+                    refusals.append(Refusal(rung.name, str(error)))
+                    continue
+                standing = Standing(capability, rung.name, rung.cost, tuple(refusals), loaded.load_seconds)
+                return standing, loaded
+        if demanded is not None:
+            reasons = "; ".join(refusal.reason for refusal in refusals) or "there is no such rung"
+            raise RungUnavailableError(f"capture.rung: {demanded} cannot be had here: {reasons}")
+        return Standing(capability, "", "", tuple(refusals)), None
+
+    def _stand_on(
+        self,
+        rung: Rung,
+        variant: str,
+        sizes: tuple[Mapping[str, int], Mapping[str, int], Mapping[str, int]],
+        request: Attach,
+    ) -> BpfObject:
+        """Load with the extras, or without them where they are what the kernel refuses."""
+        for extras in (rung.extras, ()) if rung.extras else ((),):
+            loaded = BpfObject(rung.object + variant, self.directory)
+            try:
+                constants, shared, entries = sizes
+                loaded.set_constants(constants)
+                loaded.share(shared, entries, _value_sizes(loaded, request))
+                loaded.load({*rung.programs, *extras})
+                if rung.name != "test_run":
+                    for program in (*rung.programs, *extras):
+                        loaded.attach(program)
+            except KernelError:
+                loaded.close()
+                if not extras:
+                    raise
+                continue
+            self._objects.append(loaded)
+            return loaded
+        raise AssertionError("the last try either returns or raises")
+
+    def _run(self, program: str, arguments: tuple[int, ...]) -> None:
+        """Run one of control's programs, `arguments` as its raw tracepoint's."""
+        if self._control is None:
+            raise KernelError("nothing is attached")
+        context = (ctypes.c_uint64 * 12)(*arguments)  # MAX_BPF_FUNC_ARGS
+        options = TestRunOptions(
+            sz=ctypes.sizeof(TestRunOptions),
+            ctx_in=ctypes.addressof(context),
+            ctx_size_in=ctypes.sizeof(context),
+        )
+        fd = self._control.program_fd(program)
+        libbpf().integer("bpf_prog_test_run_opts", fd, ctypes.byref(options))
+
+    def _walk(self, request: Walk) -> Walked:
+        control = self._control
+        if control is None:
+            raise KernelError("nothing is attached")
+        walks, zero = control.map_fd("walks"), ctypes.c_uint32(0)
+        value = ctypes.create_string_buffer(_WALK.size)
+        periods = (request.silence_ns, request.forget_ns)
+        if "visit_all" in control.programs:
+            self._run("visit_all", periods)
+        else:
+            libbpf().integer("bpf_map_update_elem", walks, ctypes.byref(zero), value, 0)
+            for socket in _keys(control.map_fd("connections")):
+                self._run("visit_one", (*periods, socket))
+        libbpf().integer("bpf_map_lookup_elem", walks, ctypes.byref(zero), value)
+        _, _, _, in_flight, connections = _WALK.unpack(value.raw)
+        return Walked(in_flight, connections)
+
+    def _detach(self) -> None:
+        """Close the objects, the hooks first and the maps, which the first object holds, last."""
+        for loaded in reversed(self._objects):
+            loaded.close()
+        self._objects.clear()
+        self._control = None
+
+
+def _constants(request: Attach) -> dict[str, int]:
+    namespace = os.stat("/proc/self/ns/pid")
+    inside = namespace.st_ino != _INITIAL_PID_NAMESPACE
+    return {
+        "request_capture": request.request_bytes,
+        "response_capture": request.response_bytes,
+        "piece_capture": request.piece_bytes,
+        "id_secret_low": request.id_secret[0],
+        "id_secret_high": request.id_secret[1],
+        "agent_namespace_device": namespace.st_dev if inside else 0,
+        "agent_namespace_inode": namespace.st_ino if inside else 0,
+    }
+
+
+def _value_sizes(loaded: BpfObject, request: Attach) -> dict[str, int]:
+    """Size of a connection with its captures and window: DATA_END in bpf/core/connection.h."""
+    window = max(request.request_bytes, request.response_bytes, _WINDOW_MINIMUM)
+    data = request.request_bytes + request.response_bytes + window + _WORD_SLACK
+    size = loaded.value_size("connections") + data
+    size += -size % 8
+    return {"connections": size, "empty_connection": size}
+
+
+def _keys(fd: int) -> list[int]:
+    """Return the keys of a hash map of 64-bit keys."""
+    keys: list[int] = []
+    key = ctypes.c_uint64()
+    previous: object = None
+    while True:
+        try:
+            libbpf().integer("bpf_map_get_next_key", fd, previous, ctypes.byref(key))
+        except KernelError:
+            return keys
+        keys.append(key.value)
+        previous = ctypes.byref(ctypes.c_uint64(key.value))

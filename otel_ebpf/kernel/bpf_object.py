@@ -1,0 +1,130 @@
+"""One BPF object file: opened, given its constants and shared maps, loaded, attached."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from otel_ebpf.kernel.errors import KernelError
+from otel_ebpf.kernel.libbpf import libbpf
+
+OBJECTS = Path(__file__).parent / "objects" / platform.machine()
+
+
+class BpfObject:
+    """An object file and what became of it. `close` detaches and unloads everything.
+
+    Every program is optional in the file (SEC("?...")): `load` is told which ones are wanted.
+    """
+
+    def __init__(self, name: str, directory: Path = OBJECTS) -> None:
+        """Open `name`.bpf.o. Raises `KernelError` when it is missing or cannot be parsed."""
+        self.name = name
+        path = directory / f"{name}.bpf.o"
+        if not path.exists():
+            raise KernelError(f"{path} is missing: build it with `make -C bpf`")
+        self._lib = libbpf()
+        self._lib.messages.clear()
+        self._constants = _read_only_variables(path)
+        self._handle = self._lib.pointer("bpf_object__open_file", str(path).encode(), None)
+        self.programs = self._named("bpf_object__next_program", "bpf_program__name")
+        self.maps = self._named("bpf_object__next_map", "bpf_map__name")
+        self._links: dict[str, int] = {}
+        self.load_seconds = 0.0
+
+    def _named(self, step: str, name_of: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        item = self._lib.next(step, self._handle, None)
+        while item is not None:
+            found[self._lib.string(name_of, item)] = item
+            item = self._lib.next(step, self._handle, item)
+        return found
+
+    def set_constants(self, values: Mapping[str, int]) -> None:
+        """Write `const volatile` variables; ones that this object does not have are passed over."""
+        section = next((handle for name, handle in self.maps.items() if name.endswith(".rodata")), None)
+        if section is None:
+            return
+        image = self._lib.initial_value(section)
+        for name, (offset, size) in self._constants.items():
+            if name in values:
+                image[offset : offset + size] = values[name].to_bytes(size, "little")
+
+    def share(self, shared: Mapping[str, int], entries: Mapping[str, int], values: Mapping[str, int]) -> None:
+        """Use the maps that exist already (`shared`: name to fd), and give the others their sizes."""
+        for name, handle in self.maps.items():
+            if name in shared:
+                self._lib.integer("bpf_map__reuse_fd", handle, shared[name])
+                continue
+            if name in entries:
+                self._lib.integer("bpf_map__set_max_entries", handle, entries[name])
+            if name in values:
+                self._lib.integer("bpf_map__set_value_size", handle, values[name])
+
+    def load(self, programs: set[str]) -> None:
+        """Load with these programs. Raises `KernelError` with the verifier's last words."""
+        missing = programs - self.programs.keys()
+        if missing:
+            raise KernelError(f"{self.name} has no program {', '.join(sorted(missing))}")
+        for name, handle in self.programs.items():
+            self._lib.integer("bpf_program__set_autoload", handle, name in programs)
+        started = time.monotonic()
+        try:
+            self._lib.integer("bpf_object__load", self._handle)
+        except KernelError as error:
+            raise KernelError(f"{error}: {self.refusal()}", error.code) from error
+        self.load_seconds = time.monotonic() - started
+
+    def attach(self, program: str) -> None:
+        """Attach one program by what its section says. Raises `KernelError`."""
+        try:
+            self._links[program] = self._lib.pointer("bpf_program__attach", self.programs[program])
+        except KernelError as error:
+            raise KernelError(f"attaching {program}: {error}", error.code) from error
+
+    def refusal(self) -> str:
+        """Return why the kernel refused, in one line, from libbpf's messages."""
+        told = [line for line in self._lib.messages if line.strip() and not line.startswith("processed ")]
+        telling = [line for line in told if not line.startswith("libbpf: ") and not line.startswith("--")]
+        return (telling or told or ["no reason given"])[-1].strip()
+
+    def value_size(self, name: str) -> int:
+        """Return the size of a map's values, as the object declares it."""
+        return self._lib.integer("bpf_map__value_size", self.maps[name])
+
+    def program_fd(self, name: str) -> int:
+        """Return the fd of a loaded program, for running it from user space."""
+        return self._lib.integer("bpf_program__fd", self.programs[name])
+
+    def map_fd(self, name: str) -> int:
+        """Return the fd of a map. It lives as long as this object does."""
+        return self._lib.integer("bpf_map__fd", self.maps[name])
+
+    def close(self) -> None:
+        """Detach and unload. Maps that another object reuses stay with that object."""
+        for link in self._links.values():
+            self._lib.integer("bpf_link__destroy", link)
+        self._links.clear()
+        if self._handle:
+            self._lib.close_object(self._handle)
+            self._handle = 0
+
+
+def _read_only_variables(path: Path) -> dict[str, tuple[int, int]]:
+    """Return offset and size in .rodata of its global variables, from the symbol table."""
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        section = elf.get_section_index(".rodata")
+        symbols = elf.get_section_by_name(".symtab")
+        if section is None or not isinstance(symbols, SymbolTableSection):
+            return {}
+        return {
+            symbol.name: (symbol["st_value"], symbol["st_size"])
+            for symbol in symbols.iter_symbols()
+            if symbol["st_shndx"] == section and symbol["st_size"]
+        }

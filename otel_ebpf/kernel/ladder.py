@@ -1,0 +1,90 @@
+"""What can be hooked, and how: for each capability a ladder of rungs, the best first.
+
+A rung is chosen by what loads and attaches here, never by the kernel's version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Objects are built with and without what 5.10 lacks (bpf/Makefile).
+MODERN, BASELINE = "", ".baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way to have a capability: an object file, and which of its programs it needs."""
+
+    name: str
+    object: str
+    programs: tuple[str, ...]
+    cost: str  # what standing here costs, for `doctor`
+    extras: tuple[str, ...] = ()  # programs for functions that only some kernels have
+    variants: tuple[str, ...] = (MODERN, BASELINE)
+
+
+Ladders = Mapping[str, tuple[Rung, ...]]
+
+PAYLOAD = "tcp_payload"
+
+_TRAMPOLINE_COST = (
+    "calls through io_uring, sendfile and by 32-bit programs are all seen; unix sockets are not"
+)
+
+LADDERS: Ladders = {
+    "control": (
+        Rung(
+            "test_run", "control", ("exclude_caller", "set_mode", "visit_one", "visit_all"), "", (), (MODERN,)
+        ),
+        Rung(
+            "test_run",
+            "control",
+            ("exclude_caller", "set_mode", "visit_one"),
+            "connections are visited one system call each",
+            (),
+            (BASELINE,),
+        ),
+    ),
+    "process": (Rung("raw_tracepoint", "process", ("process_fork", "process_exec", "process_exit"), ""),),
+    "tcp_state": (
+        Rung("tp_btf", "tcp_state", ("state_btf",), ""),
+        Rung("raw_tracepoint", "tcp_state", ("state_raw",), ""),
+    ),
+    PAYLOAD: (
+        Rung(
+            "trampoline",
+            "tcp_trampoline",
+            ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry_6", "recvmsg_exit_6"),
+            _TRAMPOLINE_COST,
+            ("sendpage_exit",),
+        ),
+        Rung(
+            "trampoline",
+            "tcp_trampoline",
+            ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry_5", "recvmsg_exit_5"),
+            _TRAMPOLINE_COST,
+        ),
+        Rung(
+            "socket_trace",
+            "tcp_socket_trace",
+            ("sock_send_length", "sock_recv_length"),
+            "payload moved by io_uring or by 32-bit programs is counted, not read",
+            (),
+            (MODERN,),
+        ),
+        Rung(
+            "kprobe",
+            "tcp_kprobe",
+            ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry", "cleanup_rbuf"),
+            "about 0.1 us more for each hook; a missed return loses a send and is counted; no unix sockets",
+            ("sendpage_entry", "sendpage_exit", "splice_read"),
+        ),
+        Rung(
+            "syscall",
+            "tcp_syscall",
+            ("syscall_exit",),
+            "every system call of the host pays; io_uring is not seen",
+        ),
+    ),
+}

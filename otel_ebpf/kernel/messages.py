@@ -1,0 +1,90 @@
+"""What the agent asks of the attacher, and what it answers: plain values only.
+
+Loading, attaching and running programs need capabilities; reading and parsing need none. Both
+sides may be one process; nothing but these messages (and file descriptors) passes between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Load and attach everything. `rung` demands one for the payload; None takes the best."""
+
+    rung: str | None = None
+    request_bytes: int = 1024
+    response_bytes: int = 256
+    piece_bytes: int = 4096
+    ring_bytes: int = 8 << 20
+    connections: int = 16384
+    processes: int = 8192
+    id_secret: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rung that was tried and could not be had."""
+
+    rung: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a capability stands: `rung` is "" where none could be had."""
+
+    capability: str
+    rung: str
+    cost: str
+    refusals: tuple[Refusal, ...]
+    load_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What stands, and the maps by name as file descriptors of the agent."""
+
+    standings: tuple[Standing, ...]
+    maps: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """Change a connection's mode (enum connection_mode); one that has ended meanwhile is left alone."""
+
+    socket: int
+    connection: int
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Visit all connections: end what silence has ended."""
+
+    silence_ns: int
+    forget_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """What the walk counted."""
+
+    in_flight: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """Detach and unload everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing more to say."""
+
+
+Request = Attach | SetMode | Walk | Detach
+Reply = Attached | Walked | Done

@@ -1,0 +1,63 @@
+"""The maps that the unprivileged side reads and writes by file descriptor."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from struct import Struct
+from typing import Final
+
+from otel_ebpf.kernel.errors import KernelError
+from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
+from otel_ebpf.kernel.libbpf import libbpf
+
+PROCESS_CONTROL = Struct("<BBHIIIQQIIQ")  # struct process_control
+PORT_RULES = Struct("<QQ")  # struct port_rules
+SETTINGS = Struct("<II")  # struct settings
+
+VERDICT_ON: Final = 1
+VERDICT_OFF: Final = 2
+_EXIST: Final = 2  # BPF_EXIST
+
+
+class Tables:
+    """Access to the kernel side's maps. `maps` are file descriptors by name."""
+
+    def __init__(self, maps: Mapping[str, int]) -> None:
+        self._maps = maps
+        self._cpus = libbpf().integer("libbpf_num_possible_cpus")
+        self._counters = (ctypes.c_uint64 * self._cpus)()
+
+    def ledger_totals(self) -> list[int]:
+        """Return the kernel's counters, summed over CPUs, indexed by `Entry`."""
+        fd, key = self._maps["ledger"], ctypes.c_uint32()
+        totals = []
+        for entry in range(KERNEL_ENTRIES):
+            key.value = entry
+            libbpf().integer("bpf_map_lookup_elem", fd, ctypes.byref(key), self._counters)
+            totals.append(sum(self._counters))
+        return totals
+
+    def decide_process(
+        self, pid: int, start: int, ruleset: int, *, verdict: int, include: int, exclude: int
+    ) -> bool:
+        """Write the discovery rules' decision about a process. False when it is gone already."""
+        value = PROCESS_CONTROL.pack(verdict, 1, 0, ruleset, 0, 0, include, exclude, 0, 0, start)
+        try:
+            self._update("processes", ctypes.c_uint32(pid), value, _EXIST)
+        except KernelError:
+            return False
+        return True
+
+    def set_port_rules(self, rules: Mapping[int, tuple[int, int]]) -> None:
+        """Write, for each port that a rule names, the rules that do (include, exclude bit sets)."""
+        for port, masks in rules.items():
+            self._update("ports", ctypes.c_uint16(port), PORT_RULES.pack(*masks))
+
+    def set_ruleset(self, generation: int) -> None:
+        """Say that decisions have changed: the kernel asks again about each connection."""
+        self._update("settings", ctypes.c_uint32(0), SETTINGS.pack(generation, 0))
+
+    def _update(self, name: str, key: object, value: bytes, flags: int = 0) -> None:
+        fd = self._maps[name]
+        libbpf().integer("bpf_map_update_elem", fd, ctypes.byref(key), value, flags)  # type: ignore[arg-type]
