@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol as Interface
 
 from otel_ebpf.kernel.records import Exchange, Piece
+from otel_ebpf.kernel.trace_ids import TraceIds
 from otel_ebpf.protocols.calls import Call
 
 
@@ -14,7 +15,8 @@ class Claim(Enum):
     """What a protocol says of a connection by one exchange or by its first pieces."""
 
     NO = "no"
-    MAYBE = "maybe"  # one direction fits; the other has not been seen
+    MAYBE = "maybe"  # what was seen fits, and is not enough
+    LIKELY = "likely"  # the request alone leaves no doubt, and nothing was seen of a response
     YES = "yes"  # both directions fit
 
 
@@ -26,22 +28,54 @@ class Stream(Interface):
     raises: what it cannot read it counts (`unparsed`).
     """
 
-    unparsed: int
-    """Messages given up so far: unreadable, or without a partner."""
+    @property
+    def unparsed(self) -> int:
+        """Messages given up so far: unreadable, or without a partner. Never decreases."""
 
-    def feed(self, piece: Piece) -> Iterable[Call]:
+    @property
+    def open(self) -> int:
+        """Calls in progress: what is lost when this state is evicted."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory kept for later, about; bounded."""
+
+    @property
+    def undecided(self) -> bool:
+        """True while something waits for silence to decide it: call `expire` from time to time."""
+
+    @property
+    def finished(self) -> bool:
+        """True once the connection speaks another protocol (an upgrade); nothing more will come."""
+
+    def feed(self, piece: Piece) -> Sequence[Call]:
         """Take one piece; return the calls that it completed, in order of their requests."""
 
-    def close(self, how: int, error: int) -> Iterable[Call]:
+    def expire(self, now: int) -> Sequence[Call]:
+        """Decide by silence, `now` in CLOCK_BOOTTIME nanoseconds; return the calls that ended so."""
+
+    def close(self, how: int, error: int) -> Sequence[Call]:
         """The connection has ended; return the calls that were open (status 0 if unanswered)."""
 
 
 class Protocol(Interface):
     """A wire protocol, sans-IO: bytes in, frozen values out; no sockets, no clocks, no exceptions."""
 
-    name: str
-    supported: bool
-    """False: recognised, counted as unsupported by service, not read (yet)."""
+    @property
+    def name(self) -> str:
+        """Name as in `network.protocol.name` and the ledger."""
+
+    @property
+    def supported(self) -> bool:
+        """False: recognised, counted as unsupported by service, not read (yet)."""
+
+    @property
+    def server_first(self) -> bool:
+        """True where the accepting side greets; others are never asked about such an exchange."""
+
+    @property
+    def interleaved(self) -> bool:
+        """True where the two sides do not take turns: its connections are put in stream mode."""
 
     def claim(self, request: bytes, response: bytes) -> Claim:
         """Judge a connection by the captured first bytes of each direction (b"" for not seen)."""
@@ -49,5 +83,18 @@ class Protocol(Interface):
     def parse(self, exchange: Exchange) -> Call | None:
         """Read a whole exchange; None when the captured bytes cannot be read."""
 
-    def stream(self) -> Stream:
-        """Return the state for a connection in stream mode."""
+    def stream(self, ids: TraceIds) -> Stream:
+        """Return the state for a connection in stream mode; `ids` names requests without a context."""
+
+
+class ConnectionControl(Interface):
+    """How user space tells the kernel what to do with a connection. Neither call blocks or raises.
+
+    `socket` is the record's handle; `connection` guards against its address having been reused.
+    """
+
+    def ignore(self, socket: int, connection: int) -> None:
+        """Stop reporting: nothing known is spoken there."""
+
+    def stream(self, socket: int, connection: int) -> None:
+        """Report pieces instead of exchanges."""
