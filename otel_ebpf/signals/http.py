@@ -46,7 +46,6 @@ _RESET = int(End.RESET)
 _HEADER = int(ContextSource.HEADER)
 _SAMPLED = 1  # W3C trace flags
 _RANDOM = 2
-_NO_PEER: Attributes = ()
 _new = tuple.__new__  # a NamedTuple's own __new__ is a Python function: 0.15 us more
 
 _Key = tuple[bool, str, str, int, str, str, int, str, int, bytes]
@@ -156,23 +155,20 @@ class HttpSpans:
         _, path, query, _, _, _, agent, forwarded, _, _ = value
         where = (record.family, record.peer_address)
         peer = self._peers.get(where) or self._peer(where)
-        if agent and not query and not forwarded and peer is not _NO_PEER:  # the common case, in one go
-            return (
-                (URL_PATH, path),
-                *peer,
-                (NETWORK_PEER_PORT, record.peer_port),
-                (USER_AGENT_ORIGINAL, agent),
-            )
-        pairs: Attributes = ((URL_PATH, path),)
-        query = self._redaction.query(query)
-        if query:
-            pairs += ((URL_QUERY, query),)
-        if forwarded:
-            pairs += ((CLIENT_ADDRESS, forwarded), *peer[1:])
-        else:
-            pairs += peer
+        own: Attributes = ((URL_PATH, path),)
+        if query and (query := self._redaction.query(query)):
+            own = ((URL_PATH, path), (URL_QUERY, query))
+        if forwarded or not peer or not agent:
+            return self._unusual_server(own, peer, record.peer_port, agent, forwarded)
+        return (*own, *peer, (NETWORK_PEER_PORT, record.peer_port), (USER_AGENT_ORIGINAL, agent))
+
+    @staticmethod
+    def _unusual_server(
+        own: Attributes, peer: Attributes, port: int, agent: str, forwarded: str
+    ) -> Attributes:
+        pairs = (*own, (CLIENT_ADDRESS, forwarded), *peer[1:]) if forwarded else own + peer
         if peer:
-            pairs += ((NETWORK_PEER_PORT, record.peer_port),)
+            pairs += ((NETWORK_PEER_PORT, port),)
         if agent:
             pairs += ((USER_AGENT_ORIGINAL, agent),)
         return pairs
@@ -189,7 +185,7 @@ class HttpSpans:
         """Return client.address and network.peer.address of (family, address); none for unix."""
         address = address_text(*where)
         if not address:
-            return _NO_PEER
+            return ()
         pairs = ((CLIENT_ADDRESS, address), (NETWORK_PEER_ADDRESS, address))
         if len(self._peers) >= CACHED_PEERS:
             self._peers.clear()

@@ -154,8 +154,9 @@ class HistogramSeries:
     def collect(self, now: int) -> HistogramPoint:
         """Copy what the series holds, and begin its next interval at `now`."""
         self.fold()
-        value = HistogramValue(tuple(self._counts), self._total)
         interval = (self._interval_min, self._interval_max)
+        idle = interval[0] > interval[1]
+        value = self._previous if idle else HistogramValue(tuple(self._counts), self._total)
         self._min, self._max = min(self._min, interval[0]), max(self._max, interval[1])
         point = HistogramPoint(
             *self._identity, self._previous_time, value, self._previous, (self._min, self._max), interval

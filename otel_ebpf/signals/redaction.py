@@ -42,10 +42,11 @@ class Redaction:
         """Return `query` (without "?") fit for export, "" for nothing to export."""
         if self.drop:
             return ""
-        keys = self._keys
+        if ";" in query:
+            return self._redact(query)
         for pair in query.split("&"):
-            key = pair.partition("=")[0]
-            if key in keys or "%" in key or "+" in key or ";" in pair:
+            key, _, _ = pair.partition("=")
+            if key in self._keys or "%" in key or "+" in key:
                 return self._redact(query)
         return query
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from otel_ebpf.signals.route_rules import RouteRule, RouteRules, ServiceRules
-from otel_ebpf.signals.route_tree import OVERFLOW, RouteTree
+from otel_ebpf.signals.route_tree import LONGEST_PATH, OVERFLOW, RouteTree
 
 __all__ = ["OVERFLOW", "SAYS_NOTHING", "Routes", "ServiceRoutes"]
 
@@ -55,7 +55,8 @@ class ServiceRoutes:
         """Return the route of `path`, answered with `status` (0 for no response); "" for none."""
         if not path.startswith("/"):
             return ""
-        route = self._rules.match(path) or self._learned(path, status)
+        known = self._rules.match(path) if len(path) <= LONGEST_PATH else ""
+        route = known or self._learned(path, status)
         if route and len(path) <= CACHED_PATH_LENGTH:
             if len(self.cache) >= CACHED_PATHS:
                 self.cache.clear()

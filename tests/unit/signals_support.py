@@ -1,0 +1,119 @@
+"""Calls as the protocols stage hands them over, for the tests of the signals stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_ebpf.identity.model import Service
+from otel_ebpf.kernel.ledger import Entry, Ledger
+from otel_ebpf.kernel.records import ContextSource, End, Exchange, Piece, Role, Transport
+from otel_ebpf.protocols.calls import Call, HttpCall
+from otel_ebpf.signals.span import Span
+
+SECOND = 10**9
+BOOT_TO_UNIX = 1_700_000_000 * SECOND
+CLIENT, SERVER = int(Role.CLIENT), int(Role.SERVER)
+INET, INET6, UNIX = 2, 10, 1
+
+
+def ipv4(text: str) -> bytes:
+    return bytes(map(int, text.split("."))) + b"\0" * 12
+
+
+def service(name: str = "shop", number: int = 1) -> Service:
+    return Service(number, name, "python", (("service.name", name),))
+
+
+_HEADER: dict[str, Any] = {
+    "version": 1,
+    "kind": 1,
+    "transport": int(Transport.TCP),
+    "family": INET,
+    "role": SERVER,
+    "end": int(End.LENGTH),
+    "error": 0,
+    "flags": 0,
+    "lost": 0,
+    "connection": 77,
+    "offset": 0,
+    "time": SECOND,
+    "socket": 1,
+    "process": 10,
+    "agent_process": 10,
+    "thread": 10,
+    "network_namespace": 1,
+    "process_start": 1,
+    "cgroup": 1,
+    "local_port": 8080,
+    "peer_port": 40000,
+    "ruleset": 0,
+    "local_address": ipv4("10.0.0.1"),
+    "peer_address": ipv4("10.0.0.2"),
+    "trace_id": b"\x01" * 16,
+    "span_id": b"\x02" * 8,
+    "parent_id": b"\0" * 8,
+    "trace_flags": 0,
+    "context_source": int(ContextSource.ROOT),
+}
+
+
+def record(**changes: Any) -> Exchange:
+    fields = dict.fromkeys(Exchange._fields, 0) | {"request": b"", "response": b"", "path": b""}
+    if changes.get("role") == CLIENT:
+        fields |= {**_HEADER, "local_port": 40000, "peer_port": 8080}
+        fields |= {"local_address": ipv4("10.0.0.2"), "peer_address": ipv4("10.0.0.1")}
+    else:
+        fields |= _HEADER
+    return Exchange(**(fields | changes))
+
+
+def piece(**changes: Any) -> Piece:
+    fields = {"length": 1, "captured": 0, "direction": 0, "path_captured": 0, "data": b"", "path": b""}
+    return Piece(**(_HEADER | fields | changes))
+
+
+def value(**changes: Any) -> HttpCall:
+    fields: dict[str, Any] = {
+        "method": "GET",
+        "path": "/",
+        "query": "",
+        "host": "shop.example:8080",
+        "version": "1.1",
+        "status": 200,
+        "user_agent": "curl/8",
+        "forwarded_for": "",
+        "request_body": 0,
+        "response_body": 10,
+    }
+    return HttpCall(**(fields | changes))
+
+
+def call(http: HttpCall | None = None, of: Exchange | Piece | None = None, **changes: Any) -> Call:
+    opened = of if of is not None else record()
+    fields: dict[str, Any] = {
+        "record": opened,
+        "value": http if http is not None else value(),
+        "start": SECOND,
+        "response_start": SECOND + 1000,
+        "end": SECOND + 2_000_000,
+        "how": opened.end,
+        "error": opened.error,
+        "trace_id": opened.trace_id,
+        "span_id": opened.span_id,
+        "parent_id": opened.parent_id,
+        "trace_flags": opened.trace_flags,
+        "context_source": opened.context_source,
+    }
+    return Call(**(fields | changes))
+
+
+def attributes(span: Span) -> dict[str, Any]:
+    pairs = (*span.common, *span.specific)
+    assert len(dict(pairs)) == len(pairs), "an attribute twice"
+    return dict(pairs)
+
+
+def signal_counts(ledger: Ledger) -> dict[str, int]:
+    totals = ledger.totals()
+    names = {one.name.removeprefix("SIGNAL_").lower(): totals[one] for one in Entry if "SIGNAL" in one.name}
+    return {name: count for name, count in names.items() if count}

@@ -1,0 +1,88 @@
+"""Signals, vocabulary: every name that can leave the process stands in the conventions."""
+
+from __future__ import annotations
+
+import ast
+from importlib import import_module
+from pathlib import Path
+
+import opentelemetry.semconv
+from opentelemetry.semconv.schemas import Schemas
+
+import otel_ebpf.signals
+from otel_ebpf.signals import names, scope
+from otel_ebpf.signals.instruments import Instruments
+from otel_ebpf.signals.request_metrics import LOST, RequestMetrics
+
+_PACKAGE = Path(opentelemetry.semconv.__file__).parent
+
+# Not in the package: the SDK specification's, and the project's own table.
+OWN = {"otel.metric.overflow", "ebpf.ledger.records", "stage", "outcome", "reason"}
+
+# The metrics and attributes of HTTP, as the conventions name them.
+HTTP = {
+    "http.server.request.duration",
+    "http.client.request.duration",
+    "http.server.request.body.size",
+    "http.server.response.body.size",
+    "http.client.request.body.size",
+    "http.client.response.body.size",
+    "http.server.active_requests",
+    "http.request.method",
+    "http.request.method_original",
+    "http.response.status_code",
+    "http.route",
+    "error.type",
+    "url.full",
+    "url.path",
+    "url.query",
+    "url.scheme",
+    "server.address",
+    "server.port",
+    "client.address",
+    "network.peer.address",
+    "network.peer.port",
+    "network.protocol.version",
+    "network.transport",
+    "user_agent.original",
+}
+
+
+def package_names() -> set[str]:
+    """Every string constant of the semantic conventions package."""
+    found: set[str] = set()
+    for path in (*_PACKAGE.glob("**/*_attributes.py"), *_PACKAGE.glob("**/*_metrics.py")):
+        parts = path.relative_to(_PACKAGE).with_suffix("").parts
+        module = import_module(".".join(("opentelemetry.semconv", *parts)))
+        found |= {value for name, value in vars(module).items() if name.isupper()}
+    return found
+
+
+def test_every_name_is_a_convention() -> None:
+    every = names.ATTRIBUTES | names.METRICS
+    assert every - OWN <= package_names()
+    assert every == HTTP | OWN
+
+
+def test_every_name_is_taken_from_the_one_list() -> None:
+    """No other module of the stage imports the package's names or spells one out."""
+    known = package_names() | OWN - {"stage", "outcome", "reason"}
+    for path in Path(otel_ebpf.signals.__file__).parent.glob("*.py"):
+        if path.name == "names.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+                assert node.value not in known, f"{path.name}: {node.value}"
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("opentelemetry.semconv"):
+                assert all(not one.name.isupper() for one in node.names), path.name
+
+
+def test_the_instruments_are_those_of_the_list() -> None:
+    metrics = RequestMetrics(Instruments(0))
+    declared = {descriptor.name for descriptor, _ in metrics.instruments.collect(1).instruments}
+    assert declared == names.METRICS
+    assert {name for name, _ in LOST} <= names.ATTRIBUTES
+
+
+def test_the_schema_is_the_one_the_package_carries() -> None:
+    assert scope.SCHEMA_URL == list(Schemas)[-1].value == "https://opentelemetry.io/schemas/1.44.0"
