@@ -7,7 +7,7 @@ import json
 import subprocess
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,13 @@ def run_client(command: Sequence[str | Path], *arguments: object, seconds: float
 
 
 def drive(
-    port: int, paths: Sequence[str], *, mark: str = "", method: str = "GET", body: bytes | None = None
+    port: int,
+    paths: Sequence[str],
+    *,
+    mark: str = "",
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> list[Measured]:
     """Make one request for each path from this process, over one kept connection, as a plain client."""
     mark = mark or new_mark()
@@ -56,7 +62,7 @@ def drive(
     for number, path in enumerate(paths):
         name = f"{mark}-{number}"
         start, began = time.time_ns(), time.monotonic_ns()
-        connection.request(method, f"{path}?n={name}", body=body)
+        connection.request(method, f"{path}?n={name}", body=body, headers=headers or {})
         response = connection.getresponse()
         response.read()
         measured.append(Measured(name, start, time.monotonic_ns() - began, response.status))

@@ -64,6 +64,11 @@ class Program:
         """What it has written to its standard output and error."""
         return Path(self._log.name).read_text(errors="replace")
 
+    @property
+    def running(self) -> bool:
+        """Whether the program itself lives."""
+        return self._process is not None and self._process.poll() is None
+
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             self.command,

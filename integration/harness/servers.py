@@ -36,11 +36,13 @@ def _serving(command: list[str | Path], port: int, service: str) -> Iterator[Ser
 
 
 @contextmanager
-def threaded() -> Iterator[Server]:
-    """Python's ThreadingHTTPServer."""
+def threaded(service: str = "") -> Iterator[Server]:
+    """Python's ThreadingHTTPServer. `service` is what its own OTEL_SERVICE_NAME says."""
     port = free_port()
-    with _serving([sys.executable, SERVERS / "threaded.py", str(port)], port, "threaded") as server:
-        yield server
+    named = {"OTEL_SERVICE_NAME": service} if service else {}
+    command: list[str | Path] = [sys.executable, SERVERS / "threaded.py", str(port)]
+    with Program(command, port=port, environment=named) as program:
+        yield Server(program, port, service or "threaded")
 
 
 @contextmanager

@@ -1,0 +1,173 @@
+"""Start, stop, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.conftest import Traced
+from integration.harness.agent import COMMAND, READY_SECONDS, Agent, AgentError
+from integration.harness.backend import Backend
+from integration.harness.limits import slack, wait_until
+from integration.harness.measured import drive
+from integration.harness.rungs import RUNGS
+from integration.harness.servers import threaded
+from integration.harness.spans import SERVER
+
+StartAgent = Callable[..., Traced]
+
+
+def _held_by(pid: int, what: str) -> set[int]:
+    """Return the ids of the BPF programs or links that a process and its children hold open."""
+    shown = subprocess.run(["bpftool", "-j", what, "show"], capture_output=True, text=True, check=True)
+    family = {pid, *_children(pid)}
+    return {
+        one["id"] for one in json.loads(shown.stdout) if family & {by["pid"] for by in one.get("pids", ())}
+    }
+
+
+def _children(pid: int) -> set[int]:
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found |= {int(child) for child in (task / "children").read_text().split()}
+    return found
+
+
+def _all_ids(what: str) -> set[int]:
+    shown = subprocess.run(["bpftool", "-j", what, "show"], capture_output=True, text=True, check=True)
+    return {one["id"] for one in json.loads(shown.stdout)}
+
+
+@pytest.mark.fast
+@pytest.mark.guest
+def test_ready_in_time(rung: str, start_agent: StartAgent) -> None:
+    agent = start_agent(rung).agent
+    assert agent.ready_after < slack(READY_SECONDS)
+    status = agent.status()
+    assert status["pid"] in {agent.pid, *_children(agent.pid)}
+    assert agent.rung_in_use() == rung
+    assert sum("ready" in line for line in agent.log.splitlines()) == 1, agent.log
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_leaves_nothing(rung: str, start_agent: StartAgent, number: int) -> None:
+    """Within 2 s, with status 0, its last spans flushed, and no program, link or socket left."""
+    with threaded() as server:
+        traced = start_agent(rung, environment={"OTEL_BSP_SCHEDULE_DELAY": "60000"})
+        agent = traced.agent
+        programs, links = _held_by(agent.pid, "prog"), _held_by(agent.pid, "link")
+        assert programs
+        drive(server.port, ["/json"] * 10)
+        agent.stop(number)  # asserts time and status
+        traced.backend.expect(10, port=server.port, kind=SERVER)
+    assert not programs & _all_ids("prog")
+    assert not links & _all_ids("link")
+    assert not agent.status_socket.exists()
+
+
+def test_stop_under_load(rung: str, start_agent: StartAgent) -> None:
+    with threaded() as server:
+        agent = start_agent(rung).agent
+        load = subprocess.Popen(
+            ["wrk", "-t1", "-c8", "-d3s", f"http://127.0.0.1:{server.port}/json"],
+            stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            time.sleep(0.7)
+            agent.stop()
+        finally:
+            load.kill()
+            load.wait()
+
+
+@pytest.mark.fast
+@pytest.mark.guest
+def test_kill_leaves_nothing(rung: str, start_agent: StartAgent) -> None:
+    """The kernel lets go of what a killed agent held: nothing is pinned."""
+    agent = start_agent(rung).agent
+    programs, links = _held_by(agent.pid, "prog"), _held_by(agent.pid, "link")
+    family = _children(agent.pid)
+    assert programs
+    agent.kill()
+    assert wait_until(lambda: not programs & _all_ids("prog"), 3), "programs outlive the agent"
+    assert wait_until(lambda: not links & _all_ids("link"), 3), "links outlive the agent"
+    assert wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in family), 3)
+
+
+def test_killed_agent_can_be_followed_by_another(start_agent: StartAgent) -> None:
+    """The status socket that a killed one left is no obstacle."""
+    with Backend() as backend, threaded() as server:
+        first = start_agent(RUNGS[0], backend=backend).agent
+        first.kill()
+        first.launch()
+        first.wait_ready()
+        drive(server.port, ["/json"] * 3)
+        backend.expect(3, port=server.port, kind=SERVER)
+
+
+def test_forced_rung_that_cannot_be_had() -> None:
+    """Exit status 3, and a message that names the rung; never a silent fall."""
+    # A kernel without kprobes lacks that rung; the older ones that have them lack the other.
+    missing = "socket_trace" if Path("/sys/bus/event_source/devices/kprobe").exists() else "kprobe"
+    agent = Agent(endpoint="http://127.0.0.1:1", rung=missing)
+    try:
+        agent.launch()
+        assert agent.wait_exit(10) == 3, agent.log
+        assert missing in agent.log
+        assert "Traceback" not in agent.log
+    finally:
+        agent.kill()
+
+
+def test_wrong_configuration_is_named(start_agent: StartAgent) -> None:
+    with pytest.raises(AgentError, match=r"capture\.ring_bytes") as caught:
+        start_agent(config={"capture": {"ring_bytes": "many"}})
+    assert "Traceback" not in str(caught.value)
+
+
+def test_systemd_is_told(tmp_path: Path) -> None:
+    """sd_notify(3): READY=1 once attached, STOPPING=1 on the way out."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(path))
+        notify.settimeout(slack(5))
+        with Backend() as backend:
+            environment = {"NOTIFY_SOCKET": str(path)}
+            with Agent(endpoint=backend.endpoint, environment=environment) as agent:
+                assert b"READY=1" in notify.recv(4096)
+                agent.stop()
+            assert b"STOPPING=1" in notify.recv(4096)
+
+
+@pytest.mark.fast
+def test_doctor_agrees_with_the_agent(start_agent: StartAgent) -> None:
+    """The command, run beside it, speaks of the same rung as the one that runs by itself."""
+    agent = start_agent().agent
+    done = subprocess.run(
+        [*COMMAND, "doctor", "--json"], capture_output=True, text=True, check=False, timeout=slack(30)
+    )
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["capabilities"]["tcp_payload"]["rung"] == agent.rung_in_use(), done.stdout
+
+
+def test_no_file_is_left_open_or_behind(start_agent: StartAgent) -> None:
+    """Under load for a moment, then idle: as many descriptors as before."""
+    with threaded() as server:
+        agent = start_agent().agent
+        drive(server.port, ["/json"] * 5)
+        before = len(os.listdir(f"/proc/{agent.pid}/fd"))
+        for _ in range(20):
+            drive(server.port, ["/json"])
+            agent.status()
+        assert wait_until(lambda: len(os.listdir(f"/proc/{agent.pid}/fd")) <= before + 2, 3)

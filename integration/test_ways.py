@@ -1,0 +1,119 @@
+"""Every way into and out of a socket, on every rung: seen, or counted as unseen; never silently lost."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from integration.conftest import Traced
+from integration.harness.books import UNSEEN, since
+from integration.harness.build import ways
+from integration.harness.limits import slack, wait_until
+from integration.harness.measured import new_mark, parse
+from integration.harness.ports import free_port
+from integration.harness.program import Program
+from integration.harness.spans import CLIENT, SERVER, SeenSpan, describe
+from integration.harness.ways_table import Table, kernel
+
+COUNT = 3
+IN = ("read", "readv", "recvfrom", "recvmsg", "recvmmsg", "splice", "io_uring", "peek", "byte", "nonblocking")
+OUT = (
+    *("write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "head_then_sendfile", "splice"),
+    *("io_uring", "byte", "zerocopy"),
+)
+BITS = (64, 32) if platform.machine() == "x86_64" else (64,)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the two programs move their bytes, and how each leaves."""
+
+    row: str
+    bits: int
+    into: str = "read"
+    out: str = "write"
+    client_out: str = ""
+    client_end: str = "close"
+    server_end: str = "close"
+
+
+def _ways() -> list[Way]:
+    made = []
+    for bits in BITS:
+        tail = "" if bits == 64 else ", 32-bit"
+        made += [Way(f"`{way}` in{tail}", bits, into=way) for way in IN]
+        made += [Way(f"`{way}` out{tail}", bits, out=way) for way in OUT]
+        made.append(Way(f"`MSG_FASTOPEN`{tail}", bits, client_out="fast_open"))
+        for end in ("shutdown", "reset"):
+            made.append(Way(f"`{end}` by the client{tail}", bits, client_end=end))
+            made.append(Way(f"`{end}` by the server{tail}", bits, server_end=end))
+    return made
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one way did: the counts that were added to the ledger, and how to find its spans."""
+
+    way: Way
+    mark: str
+    port: int
+    counted: Mapping[str, int]
+
+
+def _run(traced: Traced, way: Way) -> Run:
+    port, mark, program = free_port(), new_mark(), ways(way.bits)
+    before = traced.agent.ledger()
+    served = [str(program), "server", str(port), way.into, way.out, way.server_end, str(COUNT)]
+    asked = [str(program), "client", str(port), way.into, way.client_out or way.out, way.client_end]
+    with Program(served, port=port) as server:
+        done = subprocess.run(
+            [*asked, str(COUNT), mark], capture_output=True, text=True, timeout=slack(20), check=False
+        )
+        assert done.returncode == 0, f"{way}: {done.stderr}{server.log}"
+        wait_until(lambda: not server.running, 5)
+    assert [one.status for one in parse(done.stdout.splitlines())] == [200] * COUNT
+    return Run(way, mark, port, since(before, traced.agent.ledger()))
+
+
+def _whole(spans: Sequence[SeenSpan], mark: str) -> bool:
+    found = sorted((span.mark, span.method, span.status) for span in spans)
+    return found == [(f"{mark}-{i}", "GET", 200) for i in range(COUNT)]
+
+
+def _verdict(traced: Traced, run: Run) -> str:
+    clients = traced.backend.spans(run.port, CLIENT)
+    servers = traced.backend.spans(run.port, SERVER)
+    reasons = sorted(
+        name.removeprefix("event_unseen_").removeprefix("event_") for name in UNSEEN if run.counted[name]
+    )
+    counted = f"counted {', '.join(reasons)}" if reasons else ""
+    if _whole(clients, run.mark) and _whole(servers, run.mark):
+        return f"seen; {counted}" if counted else "seen"
+    assert len(clients) <= COUNT and len(servers) <= COUNT, f"{run.way}:\n{describe(clients + servers)}"  # noqa: PT018
+    return counted or "LOST"
+
+
+@pytest.mark.guest
+def test_ways(rung: str, start_agent: Callable[..., Traced]) -> None:
+    """Compare with docs/ways.md, where that was observed on a kernel of this version."""
+    only = {"discovery": {"include": [{"executable": "ways64"}, {"executable": "ways32"}]}}
+    traced = start_agent(rung, config=only)
+    runs = [_run(traced, way) for way in _ways()]
+    wanted = 2 * COUNT * sum(1 for run in runs if not any(run.counted[name] for name in UNSEEN))
+    wait_until(lambda: len(traced.backend.spans()) >= wanted, 5, every=0.1)
+    wait_until(lambda: False, 0.5)
+    observed = {run.way.row: _verdict(traced, run) for run in runs}
+    lost = [row for row, verdict in observed.items() if verdict == "LOST"]
+    assert not lost, f"neither seen nor counted on {rung}: {lost}"
+    table = Table()
+    if os.environ.get("OTEL_EBPF_WRITE_DOCS") == "1":
+        table.write(rung, observed)
+    elif table.kernels.get(rung) == kernel():
+        known = table.column(rung)
+        changed = {row: (known.get(row), now) for row, now in observed.items() if known.get(row) != now}
+        assert not changed, f"docs/ways.md says otherwise (known, now): {changed}"
