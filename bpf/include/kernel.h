@@ -210,6 +210,10 @@ struct pt_regs {
 	__u64 orig_x0;
 	int syscallno;
 };
+struct user_pt_regs { /* what bpf_tracing.h takes arguments from */
+	__u64 regs[31];
+	__u64 sp, pc, pstate;
+};
 #define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, syscallno)
 #define SYSCALL_ARGUMENT1(regs) BPF_CORE_READ(regs, orig_x0)
 #define SYSCALL_ARGUMENT2(regs) BPF_CORE_READ(regs, regs[1])

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The user's buffers from the iov_iter that tcp_sendmsg and tcp_recvmsg are given. It is read at
+ * entry, since at exit it is consumed; the bytes themselves are read at exit, when it is known how
+ * many passed. Between the two, what was read waits under the thread's id.
+ */
+#ifndef OTEL_EBPF_ITERATOR_IO_H
+#define OTEL_EBPF_ITERATOR_IO_H
+
+#include "event.h"
+
+struct call_in_progress {
+	__u64 socket;
+	struct io io;
+	__u32 counted; /* of a receive: bytes already reported */
+	__u32 reserved;
+};
+
+/* Inserted at entry, deleted at exit (a receive on the kprobe rung: overwritten by the next). Key:
+ * thread, and whether it sends. LRU, so that calls whose exit is missed do not fill it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct call_in_progress);
+} calls_in_progress SEC(".maps");
+
+static __always_inline __u64 call_key(bool sending)
+{
+	return bpf_get_current_pid_tgid() ^ (__u64)sending << 63;
+}
+
+static __always_inline void io_from_iterator(struct io *io, const struct iov_iter *iter)
+{
+	io->skip = BPF_CORE_READ(iter, iov_offset);
+	io->segments = BPF_CORE_READ(iter, nr_segs);
+	switch (iterator_kind(iter)) {
+	case ITERATOR_FLAT:
+		io->kind = IO_FLAT;
+		io->base = (__u64)BPF_CORE_READ(iter, ubuf) + io->skip;
+		break;
+	case ITERATOR_USER:
+		io->kind = IO_KERNEL_VECTOR;
+		io->base = (__u64)iterator_vector(iter);
+		break;
+	case ITERATOR_KERNEL:
+		io->kind = IO_KERNEL_BUFFERS;
+		io->base = (__u64)iterator_vector(iter);
+		break;
+	default:
+		io->kind = IO_UNREADABLE;
+		io->unseen = LEDGER_EVENT_UNSEEN_KERNEL_BUFFER;
+	}
+}
+
+static __always_inline void enter_call(struct sock *sk, struct msghdr *message, bool sending)
+{
+	struct call_in_progress progress = { .socket = (__u64)sk };
+	__u64 key = call_key(sending);
+
+	io_from_iterator(&progress.io, &message->msg_iter);
+	/* A send that is still there was never left: its return was missed. */
+	if (sending && bpf_map_lookup_elem(&calls_in_progress, &key))
+		account(LEDGER_EVENT_THREADS_FULL);
+	if (bpf_map_update_elem(&calls_in_progress, &key, &progress, BPF_ANY))
+		account(LEDGER_EVENT_THREADS_FULL);
+}
+
+static __always_inline void leave_call(struct sock *sk, long result, bool sending)
+{
+	__u64 key = call_key(sending);
+	struct call_in_progress *progress = bpf_map_lookup_elem(&calls_in_progress, &key);
+	struct call *call = this_call(sending);
+
+	if (!progress || !call)
+		return;
+	if (progress->socket == (__u64)sk || !sk) {
+		sk = (struct sock *)progress->socket;
+		call->io = progress->io;
+		if (sending)
+			on_send(sk, call, result);
+		else
+			on_receive(sk, call, result);
+	}
+	bpf_map_delete_elem(&calls_in_progress, &key);
+}
+
+/* Bytes that come from pages. */
+static __always_inline void send_pages(struct sock *sk, long result)
+{
+	struct call *call = this_call(true);
+
+	if (!call)
+		return;
+	call->io.kind = IO_UNREADABLE;
+	call->io.unseen = LEDGER_EVENT_UNSEEN_KERNEL_BUFFER;
+	on_send(sk, call, result);
+}
+
+#endif

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Rung kprobe: kprobes on TCP's own functions. A return probe on a function that blocks loses
+ * events silently when more threads wait than it has room for, so received bytes are taken at
+ * tcp_cleanup_rbuf, which tcp_recvmsg calls with what it has copied so far.
+ */
+#define __VMLINUX_H__ /* bpf_tracing.h: the kernel's own names of registers */
+#include "../core/iterator_io.h"
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("?kprobe/tcp_sendmsg")
+int BPF_KPROBE(sendmsg_entry, struct sock *sk, struct msghdr *message)
+{
+	enter_call(sk, message, true);
+	return 0;
+}
+
+SEC("?kretprobe/tcp_sendmsg")
+int BPF_KRETPROBE(sendmsg_exit, int result)
+{
+	leave_call(NULL, result, true);
+	return 0;
+}
+
+/* `flags` is the fifth argument before 5.19 (ec095263a965), the fourth since, when the fifth is a
+ * pointer into the kernel's half of the address space. */
+SEC("?kprobe/tcp_recvmsg")
+int BPF_KPROBE(recvmsg_entry, struct sock *sk, struct msghdr *message, unsigned long size, int fourth, long fifth)
+{
+	int flags = fifth < 0 ? fourth : (int)fifth;
+
+	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+		enter_call(sk, message, false);
+	return 0;
+}
+
+SEC("?kprobe/tcp_cleanup_rbuf")
+int BPF_KPROBE(cleanup_rbuf, struct sock *sk, int copied)
+{
+	__u64 key = call_key(false);
+	struct call_in_progress *progress = bpf_map_lookup_elem(&calls_in_progress, &key);
+	struct call *call = this_call(false);
+	int fresh;
+
+	if (copied <= 0 || !progress || !call || progress->socket != (__u64)sk)
+		return 0;
+	fresh = copied - (int)progress->counted;
+	if (fresh <= 0)
+		return 0;
+	call->io = progress->io;
+	advance(&call->io, progress->counted);
+	progress->counted = copied;
+	on_receive(sk, call, fresh);
+	return 0;
+}
+
+/* The same function on the way to a pipe: the thread's last receive is not it. */
+SEC("?kprobe/tcp_splice_read")
+int BPF_KPROBE(splice_read)
+{
+	__u64 key = call_key(false);
+
+	bpf_map_delete_elem(&calls_in_progress, &key);
+	return 0;
+}
+
+/* sendfile before 6.5 (dc97391e6610). */
+SEC("?kprobe/tcp_sendpage")
+int BPF_KPROBE(sendpage_entry, struct sock *sk)
+{
+	struct call_in_progress progress = { .socket = (__u64)sk };
+	__u64 key = call_key(true);
+
+	progress.io.unseen = LEDGER_EVENT_UNSEEN_KERNEL_BUFFER;
+	if (bpf_map_update_elem(&calls_in_progress, &key, &progress, BPF_ANY))
+		account(LEDGER_EVENT_THREADS_FULL);
+	return 0;
+}
+
+SEC("?kretprobe/tcp_sendpage")
+int BPF_KRETPROBE(sendpage_exit, int result)
+{
+	leave_call(NULL, result, true);
+	return 0;
+}

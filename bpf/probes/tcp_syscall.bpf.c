@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Rung syscall: the exit of every system call (raw tracepoint sys_exit), where result and arguments
+ * both stand in the registers. The socket is found by walking the process's descriptors.
+ */
+#include "../core/event.h"
+#include "../core/syscall_io.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline struct sock *socket_of(struct task_struct *task, __u32 descriptor)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **slots, *file = NULL;
+	struct socket *socket;
+
+	if (descriptor >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	slots = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* Several messages of one call are one stretch of the stream; what is behind the first is counted. */
+static __always_inline long message_bytes(struct pt_regs *regs, long messages)
+{
+	struct user_mmsghdr *vector = (struct user_mmsghdr *)SYSCALL_ARGUMENT2(regs);
+	long total = 0;
+
+	for (int i = 0; i < 16 && i < messages; i++) {
+		__u32 length = 0;
+
+		bpf_probe_read_user(&length, sizeof(length), &vector[i].length);
+		total += length;
+	}
+	return total;
+}
+
+static __always_inline bool sends(int number)
+{
+	return number == NR_WRITE || number == NR_WRITEV || number == NR_PWRITEV2 || number == NR_SENDTO ||
+	       number == NR_SENDMSG || number == NR_SENDMMSG || number == NR_SENDFILE;
+}
+
+static __always_inline bool receives(int number)
+{
+	return number == NR_READ || number == NR_READV || number == NR_PREADV2 || number == NR_RECVFROM ||
+	       number == NR_RECVMSG || number == NR_RECVMMSG;
+}
+
+static __always_inline bool peeks(struct pt_regs *regs, int number)
+{
+	__u64 flags = 0;
+
+	if (number == NR_RECVFROM || number == NR_RECVMMSG)
+		flags = SYSCALL_ARGUMENT4(regs);
+	else if (number == NR_RECVMSG)
+		flags = SYSCALL_ARGUMENT3(regs);
+	return flags & (MSG_PEEK | MSG_ERRQUEUE);
+}
+
+static __noinline int on_call(struct pt_regs *regs, int number, long result, int sending)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u32 descriptor = SYSCALL_ARGUMENT1(regs);
+	struct call *call = this_call(sending);
+	struct sock *sk;
+
+	if (number == NR_SPLICE && sending)
+		descriptor = SYSCALL_ARGUMENT3(regs);
+	sk = socket_of(task, descriptor);
+	if (!sk || !call)
+		return 0;
+	if (number == NR_RECVMMSG || number == NR_SENDMMSG)
+		result = message_bytes(regs, result);
+	io_from_registers(&call->io, regs, number);
+	if (sending)
+		on_send(sk, call, result);
+	else
+		on_receive(sk, call, result);
+	return 0;
+}
+
+/* A 32-bit caller's numbers and registers are others: none of its calls is read. */
+static __always_inline void on_compat_call(int number)
+{
+	if (number == 3 || number == 4 || number == 102 || (number >= 369 && number <= 372)) /* i386 */
+		account(LEDGER_EVENT_UNSEEN_COMPAT);
+}
+
+SEC("?raw_tp/sys_exit")
+int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+	long result = ctx->args[1];
+	int number = SYSCALL_NUMBER(regs);
+
+	if (result < 0)
+		return 0;
+	if (number == NR_SPLICE) {
+		on_call(regs, number, result, true);
+		on_call(regs, number, result, false);
+		return 0;
+	}
+	if (!sends(number) && !receives(number))
+		return 0;
+	if (called_by_32_bit((struct task_struct *)bpf_get_current_task()))
+		on_compat_call(number);
+	else if (!peeks(regs, number))
+		on_call(regs, number, result, sends(number));
+	return 0;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Rung trampoline: fentry and fexit on TCP's own functions. Whatever way the bytes came, system
+ * call, io_uring, 32-bit, the kernel itself, it ends here.
+ *
+ * tcp_recvmsg lost its argument `nonblock` in 5.19 (ec095263a965): there are two pairs of programs,
+ * of which the kernel takes the one that fits.
+ */
+#include "../core/iterator_io.h"
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("?fentry/tcp_sendmsg")
+int BPF_PROG(sendmsg_entry, struct sock *sk, struct msghdr *message)
+{
+	enter_call(sk, message, true);
+	return 0;
+}
+
+SEC("?fexit/tcp_sendmsg")
+int BPF_PROG(sendmsg_exit, struct sock *sk, struct msghdr *message, unsigned long size, int result)
+{
+	leave_call(sk, result, true);
+	return 0;
+}
+
+SEC("?fentry/tcp_recvmsg")
+int BPF_PROG(recvmsg_entry_6, struct sock *sk, struct msghdr *message, unsigned long size, int nonblock,
+	     int flags, int *address_length)
+{
+	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+		enter_call(sk, message, false);
+	return 0;
+}
+
+SEC("?fexit/tcp_recvmsg")
+int BPF_PROG(recvmsg_exit_6, struct sock *sk, struct msghdr *message, unsigned long size, int nonblock,
+	     int flags, int *address_length, int result)
+{
+	leave_call(sk, result, false);
+	return 0;
+}
+
+SEC("?fentry/tcp_recvmsg")
+int BPF_PROG(recvmsg_entry_5, struct sock *sk, struct msghdr *message, unsigned long size, int flags)
+{
+	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+		enter_call(sk, message, false);
+	return 0;
+}
+
+SEC("?fexit/tcp_recvmsg")
+int BPF_PROG(recvmsg_exit_5, struct sock *sk, struct msghdr *message, unsigned long size, int flags,
+	     int *address_length, int result)
+{
+	leave_call(sk, result, false);
+	return 0;
+}
+
+/* sendfile before 6.5 (dc97391e6610). */
+SEC("?fexit/tcp_sendpage")
+int BPF_PROG(sendpage_exit, struct sock *sk, void *page, int offset, unsigned long size, int flags, int result)
+{
+	send_pages(sk, result);
+	return 0;
+}
