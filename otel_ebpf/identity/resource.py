@@ -136,10 +136,7 @@ class Resources:
         """Return a boot time in nanoseconds as ISO 8601 in UTC, to the millisecond, "" where unknown."""
         if start <= 0:
             return ""
-        try:
-            moment = datetime.fromtimestamp((self._boot_time + start) // 1_000_000 / 1000, UTC)
-        except (ValueError, OverflowError, OSError):  # a start that no clock ever shows
-            return ""
+        moment = datetime.fromtimestamp((self._boot_time + start) // 1_000_000 / 1000, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -10,7 +10,7 @@ from otel_ebpf.identity.command import INTERPRETERS, interpreter_of
 from otel_ebpf.identity.model import Process
 from otel_ebpf.identity.process import ProcDirectory, open_process
 
-__all__ = ["Runtime", "runtime_of"]
+__all__ = ["Runtime", "runtime_of", "runtime_of_native"]
 
 MAPS_BYTES = 256 << 10
 HEAD_BYTES = 64 << 10
@@ -55,10 +55,11 @@ def runtime_of(process: Process) -> Runtime:
     if directory is None:
         return UNKNOWN
     with directory as proc:
-        return _of_native(proc)
+        return runtime_of_native(proc)
 
 
-def _of_native(proc: ProcDirectory) -> Runtime:
+def runtime_of_native(proc: ProcDirectory) -> Runtime:
+    """Return the runtime of a process whose executable is not an interpreter by its name."""
     if _GO_NOTE.search(_head(proc)):
         return Runtime("go", "go")
     maps = proc.read("maps", MAPS_BYTES)

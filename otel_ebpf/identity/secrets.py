@@ -40,6 +40,7 @@ _TOKEN = re.compile(
     r"\bA[KS]IA[0-9A-Z]{12,}|\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bxox[a-z]-[\w-]{8,}|\bsk-[\w-]{16,}"
     r"|\beyJ[\w-]{8,}\.[\w-]*(?:\.[\w-]*)?"
 )
+_USER = re.compile(r"(--(?:proxy-)?user=|-u)[^:\s]*:.*", re.DOTALL)
 _USER_OPTIONS = frozenset(("-u", "--user", "--proxy-user", "-U"))
 _ATTACHED_PASSWORD = frozenset(
     ("mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "mariadb-admin")
@@ -69,6 +70,8 @@ def command_line(arguments: tuple[str, ...], executable: str = "") -> str:
 def _redact(text: str) -> str:
     if whole := _WHOLE.fullmatch(text):  # the value may hold spaces
         return whole.group(1) + REDACTED
+    if user := _USER.fullmatch(text):
+        return f"{user.group(1)}{REDACTED}:{REDACTED}"
     text = _USER_INFO.sub(rf"\1{REDACTED}:{REDACTED}@", text)
     text = _HEADER.sub(rf"\1{REDACTED}", text) if " " in text else text
     text = _ASSIGNED.sub(rf"\1{REDACTED}", text)
