@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from otel_ebpf.export.outcome import Exporter, Signal
 from otel_ebpf.export.settings import OtlpSettings
 
@@ -14,6 +16,8 @@ def exporter_for(signal: Signal, settings: OtlpSettings) -> Exporter:
     Raises ConfigurationError.
     """
     if settings.protocol == "grpc":
+        # gRPC's core writes a line of its own for each failed handshake; the sender says it, throttled.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from otel_ebpf.export.grpc_exporter import grpc_exporter  # noqa: PLC0415 (30 MB)
 
         return grpc_exporter(signal, settings)

@@ -29,7 +29,7 @@ class QueueSettings:
     batch: int = 4_096
     delay: float = 1.0
     """Seconds for which a span waits for its batch to fill; twice that when a burst ends."""
-    size: int = 24 << 20
+    size: int = 16 << 20
     """Bytes of encoded spans, the requests being sent included."""
     request_size: int = 3 << 20
     """Bytes of one request: gRPC servers refuse messages over 4 MiB unless told otherwise."""

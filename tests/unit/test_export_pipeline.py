@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from otel_ebpf.export.books import POINTS, SPANS
 from otel_ebpf.export.pipeline import Pipeline, build
 from otel_ebpf.export.settings import ExportSettings, OtlpSettings
 from otel_ebpf.kernel.ledger import Ledger
-from tests.export_samples import balance, span
+from tests.export_samples import balance, silent_port, span
 from tests.otlp_receiver import OtlpReceiver
 
 POINT = NumberDataPoint({"a": "b"}, 1, 2, 3)
@@ -122,3 +123,36 @@ print([name for name in {absent!r} if name in sys.modules])
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=root, check=False
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_the_process_ends_in_time_with_a_backend_that_hangs(protocol: str) -> None:
+    program = f"""
+import sys, time
+from otel_ebpf.export.pipeline import build
+from otel_ebpf.export.settings import ExportSettings, OtlpSettings, QueueSettings
+from otel_ebpf.kernel.ledger import Ledger
+from tests.export_samples import span
+otlp = OtlpSettings(sys.argv[1], {protocol!r})
+settings = ExportSettings(traces=("otlp",), traces_otlp=otlp, queue=QueueSettings(delay=0.01))
+pipeline = build(settings, Ledger().shard)
+pipeline.start()
+pipeline.emit(span())
+time.sleep(0.3)
+print("stopping", flush=True)
+pipeline.stop()
+"""
+    root = Path(__file__).parents[2]
+    with (
+        silent_port() as port,
+        subprocess.Popen(
+            [sys.executable, "-c", program, f"http://127.0.0.1:{port}/v1/traces"],
+            stdout=subprocess.PIPE,
+            cwd=root,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"stopping\n"
+        started = time.monotonic()
+        assert process.wait(timeout=10) == 0
+        assert time.monotonic() - started < 2.0
