@@ -66,10 +66,10 @@ class _RawGrpc(OTLPExporterMixin[Any, Any, Any, Any]):
             answer = self._call(body, timeout=timeout, metadata=self._headers)
         except grpc.RpcError as problem:
             return self._failure(problem)
-        except ValueError as problem:  # the channel is closed
-            return Outcome(Verdict.RETRY, str(problem))
         except Exception as problem:  # nothing that a library raises may end the sender
-            return Outcome(Verdict.REFUSED, f"{type(problem).__name__}: {problem}")
+            # A ValueError says that the channel was closed under the call, or that a header cannot be sent.
+            verdict = Verdict.RETRY if self._shutdown else Verdict.REFUSED
+            return Outcome(verdict, f"{type(problem).__name__}: {problem}")
         return read_response(self.signal, answer)
 
     def _failure(self, problem: grpc.RpcError) -> Outcome:

@@ -61,6 +61,8 @@ def any_value(value: AttributeValue) -> bytes:
         return delimited(_STRING, str(value).encode())
     if isinstance(value, float):
         return _DOUBLE.pack(_DOUBLE_TAG, value)
+    if not isinstance(value, tuple):  # what is not declared must not end the thread that encodes it
+        return delimited(_STRING, text(str(value)))
     return delimited(_ARRAY, b"".join(delimited(b"\x0a", any_value(item)) for item in value))
 
 

@@ -26,16 +26,15 @@ class Tables:
     def __init__(self, maps: Mapping[str, int]) -> None:
         self._maps = maps
         self._cpus = libbpf().integer("libbpf_num_possible_cpus")
-        self._counters = (ctypes.c_uint64 * self._cpus)()
 
     def ledger_totals(self) -> list[int]:
-        """Return the kernel's counters, summed over CPUs, indexed by `Entry`."""
-        fd, key = self._maps["ledger"], ctypes.c_uint32()
+        """Return the kernel's counters, summed over CPUs, indexed by `Entry`. Any thread."""
+        fd, key, counters = self._maps["ledger"], ctypes.c_uint32(), (ctypes.c_uint64 * self._cpus)()
         totals = []
         for entry in range(KERNEL_ENTRIES):
             key.value = entry
-            libbpf().integer("bpf_map_lookup_elem", fd, ctypes.byref(key), self._counters)
-            totals.append(sum(self._counters))
+            libbpf().integer("bpf_map_lookup_elem", fd, ctypes.byref(key), counters)
+            totals.append(sum(counters))
         return totals
 
     def decide_process(

@@ -8,7 +8,7 @@ from otel_ebpf.kernel.records import Piece
 from otel_ebpf.protocols.base import Claim
 from otel_ebpf.protocols.http1_claim import judge_request
 from otel_ebpf.protocols.http1_fields import CHUNKED, NO_LENGTH
-from otel_ebpf.protocols.http1_head import head_end
+from otel_ebpf.protocols.http1_head import KNOWN_METHODS, head_end
 from otel_ebpf.protocols.http1_pair import Request
 from otel_ebpf.protocols.http1_request import Asked, Heads
 from otel_ebpf.protocols.http1_side import HEAD_MAX, Side, State
@@ -31,8 +31,18 @@ class Requests:
         self._first: tuple[Piece, int] | None = None  # where the head in the buffer began
         self._last: Request | None = None  # whose body is being passed over
 
+    @property
+    def answerable(self) -> bool:
+        """True when the oldest waiting request is all there, or may be answered before.
+
+        An answer to a body that is still coming has overtaken its end, or is an early one.
+        """
+        return bool(self.waiting) and (self.waiting[0] is not self._last or self.waiting[0].fields.expects)
+
     def arrive(self, piece: Piece) -> int:
         """Find the piece's place in the stream; return the position to read at, its length for none."""
+        if piece.lost and self.side.next < 0:
+            self.lossy = True
         position, missed = self.side.admit(piece.offset, piece.length)
         if position >= piece.length:
             return position
@@ -113,7 +123,7 @@ class Requests:
             head, side.buffer = side.buffer[:end], b""
             self._add(head, whole=True)
             return position + end - start
-        if judge_request(side.buffer) is Claim.NO:
+        if self._unlikely(side.buffer):
             self._lose(broken=not side.fresh)
         elif len(data) < piece.length or len(side.buffer) > HEAD_MAX:
             head, side.buffer = side.buffer, b""
@@ -139,6 +149,14 @@ class Requests:
             self.side.start_body(max(request.declared, 0) if request.declared != CHUNKED else CHUNKED)
         else:
             self.side.lose()
+
+    def _unlikely(self, head: bytes) -> bool:
+        """Say whether this is no head; the first bytes of all may stem from the middle of a message."""
+        claim = judge_request(head)
+        if claim is not Claim.MAYBE or not self.side.fresh:
+            return claim is Claim.NO
+        name, space, _ = head.partition(b" ")
+        return bool(space) and name not in KNOWN_METHODS
 
     def _asked(self, head: bytes) -> Asked | None:
         line_end = head.find(b"\n")

@@ -43,13 +43,16 @@ class Responses:
     def arrive(self, piece: Piece) -> int:
         """Find the piece's place in the stream; return the position to read at, its length for none."""
         side = self.side
+        missing_before = piece.lost and side.next < 0
         position, missed = side.admit(piece.offset, piece.length)
         if position >= piece.length:
             return position
         if missed and side.pass_over(missed):
             self._end_if_done()
-        elif missed:
+        elif missed or missing_before:
             self._cut_off(End.TURN)
+            if piece.lost > 1:  # an answer and the next request, perhaps: whose is this one?
+                self._give_up()
             self.hidden = self._requests.lossy = True
         return position if side.state is not State.LOST or self._resume(piece, position) else piece.length
 
@@ -62,7 +65,7 @@ class Responses:
         self.last = piece.time
         while position < length and side.state is not State.LOST and not self.finished:
             if side.state is State.HEAD:
-                if side.between and position < len(data) and not (forced or self._answerable()):
+                if side.between and position < len(data) and not (forced or self._requests.answerable):
                     return position
                 position = self._read_head(piece, data, position)
             else:
@@ -110,9 +113,6 @@ class Responses:
             self._give_up()
         while waiting:
             self.calls.append(make_call(self._ids, waiting.popleft(), None, how, error))
-
-    def _answerable(self) -> bool:
-        return bool(self._requests.waiting)
 
     def _answers_unseen(self, time: int) -> bool:
         """Say whether a response begun at `time` belongs to no request that is known."""

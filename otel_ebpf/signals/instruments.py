@@ -246,7 +246,7 @@ class Instruments:
 
     def __init__(self, start: int, limit: int = 2000) -> None:
         self.last_collection = start
-        self._limit = max(limit, 2)
+        self._limit = max(limit, 1)
         self._histograms: list[Instrument[HistogramSeries]] = []
         self._numbers: list[Instrument[NumberSeries]] = []
         self._leaving: set[Service] = set()

@@ -85,6 +85,11 @@ def temporality_of(preference: str) -> Temporality:
     return {one: _DELTA if one in delta else _CUMULATIVE for one in _CLASSES}
 
 
+def resource_of(service: Service) -> Resource:
+    """Return the service's resource as the SDK has it."""
+    return Resource(dict(service.resource), SCHEMA_URL)
+
+
 def resource_metrics(
     snapshot: Snapshot, temporality: Temporality, resource_of: Callable[[Service], Resource]
 ) -> MetricsData:

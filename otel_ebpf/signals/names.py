@@ -24,6 +24,7 @@ from opentelemetry.semconv.attributes.http_attributes import (
 from opentelemetry.semconv.attributes.network_attributes import (
     NETWORK_PEER_ADDRESS,
     NETWORK_PEER_PORT,
+    NETWORK_PROTOCOL_NAME,
     NETWORK_PROTOCOL_VERSION,
     NETWORK_TRANSPORT,
 )
@@ -57,6 +58,7 @@ ATTRIBUTES = frozenset(
         LEDGER_STAGE,
         NETWORK_PEER_ADDRESS,
         NETWORK_PEER_PORT,
+        NETWORK_PROTOCOL_NAME,
         NETWORK_PROTOCOL_VERSION,
         NETWORK_TRANSPORT,
         OTEL_METRIC_OVERFLOW,
@@ -105,6 +107,7 @@ __all__ = [
     "METRICS",
     "NETWORK_PEER_ADDRESS",
     "NETWORK_PEER_PORT",
+    "NETWORK_PROTOCOL_NAME",
     "NETWORK_PROTOCOL_VERSION",
     "NETWORK_TRANSPORT",
     "OTEL_METRIC_OVERFLOW",

@@ -137,6 +137,16 @@ class RequestMetrics:
         """Count records that a connection of `service` lost."""
         self._lost.series(service, LOST).add(number)
 
+    def unsupported(self, service: Service, protocol: str) -> None:
+        """Count a connection of `service` whose protocol is recognised and not read."""
+        attributes = (
+            (names.LEDGER_STAGE, "protocol"),
+            (names.LEDGER_OUTCOME, "filtered"),
+            (names.LEDGER_REASON, "unsupported_protocol"),
+            (names.NETWORK_PROTOCOL_NAME, protocol),
+        )
+        self._lost.series(service, attributes).add(1)
+
     def begin_active(self) -> None:
         """Before a walk over the open exchanges: what is not found in it is zero."""
         for series in self._active.existing():

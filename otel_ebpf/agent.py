@@ -1,0 +1,247 @@
+"""The agent: the stages wired together; start, loop, stop.
+
+One thread, the caller's, reads the ring buffer and takes each record all the way to an encoded
+span. Sending, converting metrics and answering `doctor` have threads of their own, and none of
+them can hold this one up.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Final
+
+from otel_ebpf.collection import Collection
+from otel_ebpf.config import Config
+from otel_ebpf.control import Control
+from otel_ebpf.environment import Environment
+from otel_ebpf.export.pipeline import STOP_SECONDS, Pipeline
+from otel_ebpf.identity.discovery import Discovery
+from otel_ebpf.identity.model import Service
+from otel_ebpf.identity.naming import namers
+from otel_ebpf.identity.resource import Resources
+from otel_ebpf.identity.services import Services
+from otel_ebpf.kernel.attacher import Attacher
+from otel_ebpf.kernel.ledger import Entry, Ledger
+from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
+from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, Walked
+from otel_ebpf.kernel.reader import Reader
+from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, Record
+from otel_ebpf.kernel.ring_buffer import RingBuffer
+from otel_ebpf.kernel.tables import Tables
+from otel_ebpf.kernel.trace_ids import TraceIds
+from otel_ebpf.protocols.stage import ProtocolStage
+from otel_ebpf.signals.instruments import Instruments
+from otel_ebpf.signals.redaction import Redaction
+from otel_ebpf.signals.request_metrics import RequestMetrics
+from otel_ebpf.signals.routes import Routes
+from otel_ebpf.signals.sampling import make_sampler
+from otel_ebpf.signals.stage import SignalStage
+
+__all__ = ["Agent", "attach_request"]
+
+logger = logging.getLogger(__name__)
+
+BATCH_PAUSE: Final = 0.004
+"""Seconds between two batches: at load the kernel wakes nobody, and each pass has more to read."""
+
+TICK: Final = 0.1
+SILENCE_NS: Final = 120_000_000
+"""With a tick on top, what only silence can tell is told within 250 ms."""
+
+FORGET_UNIX_NS: Final = 60_000_000_000
+LAST_READ_SECONDS: Final = 0.3
+
+
+def attach_request(config: Config, ids: TraceIds) -> Attach:
+    """Return what the configuration asks of the attacher."""
+    capture = config.capture
+    return Attach(
+        rung=None if capture.rung == "auto" else capture.rung,
+        request_bytes=capture.request_bytes,
+        response_bytes=capture.response_bytes,
+        piece_bytes=capture.piece_bytes,
+        ring_bytes=capture.ring_bytes,
+        connections=capture.connections,
+        processes=capture.processes,
+        id_secret=ids,
+    )
+
+
+class Agent:
+    """Made, `start`ed, `run` until `stopping` is set, and stopped, by one thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        environment: Environment,
+        build_pipeline: Callable[[Ledger], Pipeline],
+        attacher: Attacher | None = None,
+    ) -> None:
+        self.stopping = Event()
+        self.ledger = Ledger()
+        self.standings: tuple[Standing, ...] = ()
+        self._config = config
+        self._environment = environment
+        self._build_pipeline = build_pipeline
+        self._attacher = attacher or Attacher()
+        self._shard = self.ledger.shard()
+        self._ids = TraceIds(secrets.randbits(64), secrets.randbits(64))
+        self._discovery = Discovery(config.discovery)
+        self._started = time.time_ns()
+        self._clock_offset = 0
+        self._read_clock()
+
+    def start(self) -> None:
+        """Attach, and make the stages while the kernel verifies. Raises KernelError, RungUnavailableError."""
+        with ThreadPoolExecutor(1, "attach") as beside:
+            attaching = beside.submit(self._attacher.handle, attach_request(self._config, self._ids))
+            pipeline = self._build_pipeline(self.ledger)
+            attached = attaching.result()
+        assert isinstance(attached, Attached)
+        self.standings = attached.standings
+        self._tables = Tables(attached.maps)
+        self._tables.set_port_rules(self._discovery.port_rules())
+        self._control = Control(self._attacher, self._tables, self._discovery)
+        self._ring = RingBuffer(attached.maps["records"], self._config.capture.ring_bytes)
+        self._reader = Reader(self._ring, self._shard)
+        self._pipeline = pipeline
+        self._make_stages(pipeline)
+        pipeline.start()
+
+    def _make_stages(self, pipeline: Pipeline) -> None:
+        config, environment = self._config, self._environment
+        self._services = Services(
+            Resources(environment.resource_attributes),
+            self._discovery,
+            namers(config.services),
+            decided=self._control.decided,
+            forgotten=self._forget,
+        )
+        instruments = Instruments(self._started, config.metrics.series_limit)
+        counted = config.metrics.enabled and pipeline.wants_metrics
+        self._metrics = (
+            RequestMetrics(instruments, config.metrics.body_sizes, config.metrics.active_requests)
+            if counted
+            else None
+        )
+        self._protocols = ProtocolStage(self._shard, self._ids, self._control, self._unsupported)
+        self._signals = SignalStage(
+            self._shard,
+            lambda: self._clock_offset,
+            make_sampler(environment.sampler, str(environment.sampler_ratio)),
+            Routes(config.routes.rules, config.routes.learn, config.routes.limit),
+            Redaction(config.redaction.query, config.redaction.query_keys),
+            self._metrics,
+            pipeline.emit if config.traces.enabled and pipeline.wants_spans else None,
+        )
+        own = config.telemetry.metrics and pipeline.wants_metrics
+        self._collection = Collection(
+            pipeline.metrics,
+            environment.metric_temporality,
+            instruments if counted else None,
+            self.totals if own else None,
+            self._started,
+        )
+
+    def run(self) -> None:
+        """Read until `stopping` is set."""
+        interval = self._environment.metric_export_interval_ms / 1000
+        now = time.monotonic()
+        tick = now + TICK
+        second = now + 1.0
+        collection = now + interval
+        while not self.stopping.is_set():
+            if self._take_batch():
+                time.sleep(BATCH_PAUSE)
+            else:
+                self._ring.wait(TICK)
+            now = time.monotonic()
+            if now >= tick:
+                tick = now + TICK
+                self._tick()
+            if now >= second:
+                second = now + 1.0
+                self._read_clock()
+                self._services.sweep()
+            if now >= collection:
+                collection = now + interval
+                self._collection.collect()
+
+    def stop(self) -> None:
+        """Read what is left, detach, send what can be sent. Takes less than 2 s."""
+        deadline = time.monotonic() + LAST_READ_SECONDS
+        self._tick()
+        while self._take_batch() and time.monotonic() < deadline:
+            pass
+        self._collection.collect()
+        self._collection.stop()
+        with ThreadPoolExecutor(1, "detach") as beside:
+            self.final_totals = self.totals()
+            detached = beside.submit(self._attacher.handle, Detach())
+            self._pipeline.stop(STOP_SECONDS - LAST_READ_SECONDS)
+            detached.result()
+        self._ring.close()
+
+    def totals(self) -> list[int]:
+        """Return the whole ledger, indexed by `Entry`: the kernel's half and user space's. Any thread."""
+        totals = self.ledger.totals()
+        walked = self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS))
+        totals[:KERNEL_ENTRIES] = self._tables.ledger_totals()
+        assert isinstance(walked, Walked)
+        totals[Entry.EXCHANGE_IN_FLIGHT] = walked.in_flight
+        return totals
+
+    def _take_batch(self) -> int:
+        records = self._reader.read()
+        for record in records:
+            self._take(record)
+        self._control.flush()
+        return len(records)
+
+    def _take(self, record: Record) -> None:
+        if type(record) is Exchange:
+            self._take_exchange(record)
+        elif type(record) is Piece:
+            for call in self._protocols.piece(record):
+                self._signals.call(call, self._services.service_of(call.record))
+        elif type(record) is ProcessSeen:
+            if record.kind == Kind.PROCESS:
+                self._services.seen(record)
+            else:
+                self._services.exited(record)
+        elif type(record) is Close:
+            for call in self._protocols.close(record):
+                self._signals.call(call, self._services.service_of(call.record))
+
+    def _take_exchange(self, record: Exchange) -> None:
+        if record.kind == Kind.AMEND:
+            self._protocols.amend(record)
+            return
+        if not self._services.allows(record):
+            self._shard.counts[Entry.PROTOCOL_DISCOVERY] += 1
+            return
+        call = self._protocols.exchange(record)
+        if call is not None:
+            self._signals.call(call, self._services.service_of(record))
+
+    def _tick(self) -> None:
+        self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS))
+        for call in self._protocols.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
+            self._signals.call(call, self._services.service_of(call.record))
+
+    def _read_clock(self) -> None:
+        self._clock_offset = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def _forget(self, service: Service) -> None:
+        self._signals.forget(service)
+
+    def _unsupported(self, record: Exchange | Piece, protocol: str) -> None:
+        service = self._services.service_of(record)
+        logger.info("%s speaks %s, which is recognised but not read yet", service.name, protocol)
+        if self._metrics is not None:
+            self._metrics.unsupported(service, protocol)

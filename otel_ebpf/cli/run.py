@@ -1,0 +1,94 @@
+"""`otel-ebpf run`: observe this host and export what is seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from otel_ebpf.agent import Agent
+from otel_ebpf.config import Config, ConfigError, load
+from otel_ebpf.environment import Environment, read_environment
+from otel_ebpf.export.pipeline import Pipeline, build
+from otel_ebpf.export.settings import ConfigurationError, settings_from
+from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
+from otel_ebpf.kernel.ladder import PAYLOAD
+from otel_ebpf.kernel.ledger import DESCRIPTIONS, Ledger
+from otel_ebpf.service_manager import notify
+from otel_ebpf.status import StatusServer
+
+EXIT_FAILED, EXIT_CONFIGURATION, EXIT_RUNG = 1, 2, 3
+
+logger = logging.getLogger("otel_ebpf")
+
+
+@click.command()
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), help="YAML file; see configs/otel-ebpf.yaml."
+)
+@click.option("--console", is_flag=True, help="Show each request in the terminal, also with a backend.")
+def command(path: Path | None, console: bool) -> None:
+    """Observe this host and export what is seen, until SIGTERM or SIGINT.
+
+    Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the demanded rung cannot be had.
+    """
+    environment = read_environment(os.environ)
+    logging.basicConfig(
+        level=environment.log_level,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for warning in environment.warnings:
+        logger.warning("%s", warning)
+    try:
+        _run(load(path), environment, console)
+    except (ConfigError, ConfigurationError) as error:
+        logger.error("%s", error)
+        sys.exit(EXIT_CONFIGURATION)
+    except RungUnavailableError as error:
+        logger.error("%s", error)
+        sys.exit(EXIT_RUNG)
+    except KernelError as error:
+        logger.error("%s", error)
+        if os.geteuid():
+            logger.error("the agent needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")
+        sys.exit(EXIT_FAILED)
+
+
+def _run(config: Config, environment: Environment, console: bool) -> None:
+    def pipeline(ledger: Ledger) -> Pipeline:
+        settings = settings_from(environment, os.environ, console)
+        queue = dataclasses.replace(settings.queue, age=config.traces.max_age_seconds)
+        return build(dataclasses.replace(settings, queue=queue), ledger.shard)
+
+    agent = Agent(config, environment, pipeline)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stopping.set())
+    agent.start()
+    status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals)
+    if config.telemetry.status_socket:
+        status.start()
+    rungs = {standing.capability: standing.rung or "none" for standing in agent.standings}
+    logger.info("ready: watching TCP by %s (%s)", rungs[PAYLOAD], rungs)
+    notify("READY=1")
+    try:
+        agent.run()
+    finally:
+        notify("STOPPING=1")
+        status.stop()
+        agent.stop()
+    _say_ledger(agent.final_totals)
+
+
+def _say_ledger(totals: list[int]) -> None:
+    """Say at exit what was lost, if anything was; all of it at the level of details."""
+    for description, total in zip(DESCRIPTIONS, totals, strict=True):
+        if total:
+            level = logging.WARNING if description.outcome == "dropped" else logging.DEBUG
+            parts = (description.stage, description.unit, description.outcome, description.reason)
+            logger.log(level, "ledger: %s = %d", ".".join(part for part in parts if part), total)

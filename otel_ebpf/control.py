@@ -1,0 +1,65 @@
+"""What user space tells the kernel: about processes, and about connections."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from otel_ebpf.identity.discovery import Decision, Discovery
+from otel_ebpf.identity.model import Process, Service
+from otel_ebpf.kernel.attacher import Attacher
+from otel_ebpf.kernel.errors import KernelError
+from otel_ebpf.kernel.messages import SetMode
+from otel_ebpf.kernel.tables import Tables
+
+__all__ = ["Control"]
+
+logger = logging.getLogger(__name__)
+
+MODE_STREAM: Final = 1  # enum connection_mode
+MODE_IGNORED: Final = 2
+
+
+class Control:
+    """A `protocols.base.ConnectionControl`, and where discovery's decisions go."""
+
+    def __init__(self, attacher: Attacher, tables: Tables, discovery: Discovery) -> None:
+        self._attacher = attacher
+        self._tables = tables
+        self._discovery = discovery
+        self._ruleset = discovery.ruleset
+        self._changed = False
+
+    def ignore(self, socket: int, connection: int) -> None:
+        """Stop reporting a connection."""
+        self._set_mode(socket, connection, MODE_IGNORED)
+
+    def stream(self, socket: int, connection: int) -> None:
+        """Report pieces of a connection instead of exchanges."""
+        self._set_mode(socket, connection, MODE_STREAM)
+
+    def decided(self, process: Process, service: Service, decision: Decision) -> None:
+        """Hand the kernel a decision on a process. Without rules there is nothing to hand."""
+        if self._discovery.unrestricted:
+            return
+        self._changed |= self._tables.decide_process(
+            process.pid,
+            process.start,
+            self._ruleset,
+            verdict=decision.wire_verdict,
+            include=decision.include_ports,
+            exclude=decision.exclude_ports,
+        )
+
+    def flush(self) -> None:
+        """After a batch: have the kernel look again at connections it took in before the decisions."""
+        if self._changed:
+            self._changed = False
+            self._ruleset += 1
+            self._tables.set_ruleset(self._ruleset)
+
+    def _set_mode(self, socket: int, connection: int, mode: int) -> None:
+        try:
+            self._attacher.handle(SetMode(socket, connection, mode))
+        except KernelError as error:
+            logger.warning("a connection's mode could not be set: %s", error)

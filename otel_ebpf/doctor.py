@@ -1,0 +1,126 @@
+"""What this kernel offers, what is used of it, and what is missing: the findings behind `doctor`."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from otel_ebpf.kernel.attacher import Attacher
+from otel_ebpf.kernel.errors import KernelError
+from otel_ebpf.kernel.ladder import PAYLOAD
+from otel_ebpf.kernel.messages import Attach, Attached, Detach
+from otel_ebpf.status import ask, describe
+
+__all__ = ["Check", "Report", "examine"]
+
+_ADVICE = {
+    "trampoline": "fentry needs BTF, the BPF trampoline (x86-64 5.5, arm64 6.0) and no lockdown",
+    "socket_trace": "the tracepoints sock_send_length and sock_recv_length came with 6.3",
+    "kprobe": "kprobes need CONFIG_KPROBES and no lockdown",
+    "syscall": "raw tracepoints need CONFIG_BPF_EVENTS and CONFIG_FTRACE_SYSCALLS",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition: whether it holds, what was found, and what to do if it does not."""
+
+    name: str
+    good: bool
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that `doctor` says. `agent` is the pid of the running agent that answered, 0 for none."""
+
+    agent: int
+    checks: tuple[Check, ...]
+    capabilities: Mapping[str, Any]
+    ledger: Mapping[str, int]
+    problem: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether requests can be seen here."""
+        return not self.problem and bool(self.capabilities.get(PAYLOAD, {}).get("rung"))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "healthy": self.healthy}
+
+
+def examine(status_socket: str) -> Report:
+    """Ask the agent that runs here; without one, attach for a moment and see. Never raises."""
+    checks = tuple(_checks())
+    told = ask(status_socket) if status_socket else None
+    if told is not None:
+        return Report(int(told["pid"]), checks, _advised(told["capabilities"]), told["ledger"])
+    attacher = Attacher()
+    try:
+        attached = attacher.handle(
+            Attach(ring_bytes=os.sysconf("SC_PAGE_SIZE"), connections=64, processes=64)
+        )
+        attacher.handle(Detach())
+    except KernelError as error:
+        return Report(0, checks, {}, {}, str(error))
+    assert isinstance(attached, Attached)
+    return Report(0, checks, _advised(describe(attached.standings)), {})
+
+
+def _advised(capabilities: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to each rung that was refused what it would need."""
+    return {
+        name: {
+            **found,
+            "refused": [{**one, "advice": _ADVICE.get(one["rung"], "")} for one in found["refused"]],
+        }
+        for name, found in capabilities.items()
+    }
+
+
+def _checks() -> list[Check]:
+    release, machine = platform.release(), platform.machine()
+    version = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
+    btf = Path("/sys/kernel/btf/vmlinux").exists()
+    libbpf = ctypes.util.find_library("bpf") or ""
+    lockdown = _selected("/sys/kernel/security/lockdown")
+    statistics = _read("/proc/sys/kernel/bpf_stats_enabled") == "1"
+    return [
+        Check("kernel", version >= (5, 10), f"{release} {machine}", "Linux 5.10 or newer is needed"),
+        Check(
+            "root", os.geteuid() == 0, f"uid {os.geteuid()}", "run as root, or grant CAP_BPF and CAP_PERFMON"
+        ),
+        Check(
+            "btf", btf, "/sys/kernel/btf/vmlinux" if btf else "none", "a kernel with CONFIG_DEBUG_INFO_BTF"
+        ),
+        Check("libbpf", bool(libbpf), libbpf or "none", "apt install libbpf1"),
+        Check(
+            "lockdown", lockdown != "confidentiality", lockdown, "lockdown=confidentiality forbids tracing"
+        ),
+        Check(
+            "bpf statistics",
+            not statistics,
+            "on" if statistics else "off",
+            "sysctl kernel.bpf_stats_enabled=0",
+        ),
+    ]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _selected(path: str) -> str:
+    """Return the word in brackets, e.g. of `none [integrity] confidentiality`."""
+    text = _read(path)
+    return text[text.find("[") + 1 : text.find("]")] if "[" in text else "none"
