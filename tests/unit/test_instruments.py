@@ -132,6 +132,11 @@ def test_the_cap_is_by_instrument_and_service() -> None:
     assert one.series(SHOP, (("n", 98),)) is one.series(SHOP, (("n", 99),))
 
 
+def test_a_cap_of_one_leaves_the_overflow_alone() -> None:
+    instrument = Instruments(START, limit=1).number("c", "1", "", Kind.COUNTER)
+    assert instrument.series(SHOP, GET) is instrument.series(SHOP, PUT)
+
+
 def record_and_export(preference: str, kind: Kind) -> list[Any]:
     """Three intervals: 2 and 3; nothing; 4. Returns each interval's data point, None for none."""
     instruments = Instruments(START)

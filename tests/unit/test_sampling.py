@@ -86,6 +86,11 @@ def test_the_parent_s_flag_is_consulted_and_not_the_root_s() -> None:
     assert not decides(make_sampler("parentbased_always_off"), b"\x01" * 16, b"\0" * 8, 1)
 
 
+def test_a_header_without_a_parent_id_is_no_parent() -> None:
+    one = call(parent_id=b"\0" * 8, trace_flags=0, context_source=int(ContextSource.HEADER))
+    assert make_sampler("parentbased_always_on").sample(one)
+
+
 @pytest.mark.parametrize("name", ["", "  ", "parentbased_always_on", "PARENTBASED_ALWAYS_ON"])
 def test_the_default(name: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
