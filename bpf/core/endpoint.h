@@ -6,7 +6,6 @@
 #include <bpf/bpf_endian.h>
 #include "connection.h"
 
-/* TCP's counters change under us: ACKs arrive in softirqs. Values that do not agree are read again. */
 #define SETTLE_TRIES 4
 
 static __always_inline bool fin_received(__u8 state)
@@ -21,49 +20,81 @@ static __always_inline bool fin_sent(__u8 state)
 	       state == TCP_CLOSING || state == TCP_TIME_WAIT;
 }
 
+/* What TCP has counted of a connection, as it was at one moment. */
+struct tcp_counters {
+	__u64 acked, sent, received;
+	__u32 una, next, receive_next;
+};
+
+/*
+ * Incoming segments change these in softirqs, one counter after the other. A set in which any of
+ * them moved while it was read is read again; only a softirq that stands still between two stores
+ * for as long as this takes could go unnoticed.
+ */
+static __always_inline bool read_counters(struct tcp_counters *counters, const struct tcp_sock *tp)
+{
+	for (int i = 0; i < SETTLE_TRIES; i++) {
+		counters->acked = BPF_CORE_READ(tp, bytes_acked);
+		counters->una = BPF_CORE_READ(tp, snd_una);
+		counters->received = BPF_CORE_READ(tp, bytes_received);
+		counters->receive_next = BPF_CORE_READ(tp, rcv_nxt);
+		counters->next = BPF_CORE_READ(tp, snd_nxt);
+		counters->sent = BPF_CORE_READ(tp, bytes_sent);
+		counters->sent -= BPF_CORE_READ(tp, bytes_retrans);
+		if (counters->acked == BPF_CORE_READ(tp, bytes_acked) &&
+		    counters->una == BPF_CORE_READ(tp, snd_una) &&
+		    counters->next == BPF_CORE_READ(tp, snd_nxt) &&
+		    counters->received == BPF_CORE_READ(tp, bytes_received) &&
+		    counters->receive_next == BPF_CORE_READ(tp, rcv_nxt))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The connecting side's SYN is counted in bytes_acked but never in bytes_sent; the accepting
  * side's is in neither. So what was sent, counted both ways, differs by 1 on the connecting side.
  */
-static __always_inline __u8 tcp_role(struct connection *conn, const struct tcp_sock *tp, __u8 state)
+static __always_inline __u8 tcp_role(const struct tcp_counters *counters, __u8 state)
 {
-	for (int i = 0; i < SETTLE_TRIES; i++) {
-		__u64 acked = BPF_CORE_READ(tp, bytes_acked);
-		__u32 una = BPF_CORE_READ(tp, snd_una);
-		__u32 next = BPF_CORE_READ(tp, snd_nxt);
-		__u64 sent = BPF_CORE_READ(tp, bytes_sent);
-		__u64 again = BPF_CORE_READ(tp, bytes_retrans);
-		__u64 syn = acked + (__u32)(next - una) - (sent - again);
+	__u64 syn = counters->acked + (__u32)(counters->next - counters->una) - counters->sent;
 
-		if (fin_sent(state))
-			syn--;
-		if (syn > 1 || una != BPF_CORE_READ(tp, snd_una) ||
-		    acked != BPF_CORE_READ(tp, bytes_acked))
-			continue;
-		conn->local_start = una - (__u32)acked + (__u32)syn;
-		return syn ? ROLE_CLIENT : ROLE_SERVER;
-	}
-	return ROLE_UNKNOWN;
+	if (fin_sent(state))
+		syn--;
+	if (syn > 1)
+		return ROLE_UNKNOWN;
+	return syn ? ROLE_CLIENT : ROLE_SERVER;
 }
 
-static __always_inline void identify_tcp(struct connection *conn, struct sock *sk, bool sending)
+static __always_inline void identify_tcp(struct connection *conn, struct sock *sk, __u32 length, bool sending)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
 	struct record_header *header = &conn->record.header;
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	__u32 next = BPF_CORE_READ(tp, rcv_nxt);
+	struct tcp_counters counters;
+	bool settled = read_counters(&counters, tp);
+	__u32 unread = counters.receive_next - BPF_CORE_READ(tp, copied_seq);
+	__u32 fin = fin_received(state);
 
 	header->transport = TRANSPORT_TCP;
-	header->role = tcp_role(conn, tp, state);
-	conn->peer_start = next - (__u32)BPF_CORE_READ(tp, bytes_received);
-	if (fin_received(state))
-		conn->peer_start--;
+	header->role = settled ? tcp_role(&counters, state) : ROLE_UNKNOWN;
 	if (header->role == ROLE_UNKNOWN) {
 		account(LEDGER_CONNECTION_ROLE_UNKNOWN);
 		header->flags |= CAPTURE_ROLE_GUESSED;
 		header->role = sending ? ROLE_CLIENT : ROLE_SERVER; /* who speaks first, asks */
-		conn->local_start = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
 	}
+	conn->local_start = counters.una - (__u32)counters.acked + (header->role == ROLE_CLIENT);
+	conn->peer_start = counters.receive_next - (__u32)counters.received - fin;
+	conn->received = counters.received - (unread - (unread ? fin : 0));
+	/* write_seq has only the low half of what bytes_acked counts in 64 bits */
+	conn->sent = BPF_CORE_READ(tp, write_seq) - conn->local_start;
+	conn->sent |= counters.acked & ~0xffffffffULL;
+	if ((__u32)conn->sent + 1 < (__u32)counters.acked)
+		conn->sent += 1ULL << 32;
+	if (sending)
+		conn->sent -= length;
+	else
+		conn->received -= length;
 	header->connection = header->role == ROLE_CLIENT ?
 				     (__u64)conn->local_start << 32 | conn->peer_start :
 				     (__u64)conn->peer_start << 32 | conn->local_start;

@@ -17,28 +17,6 @@ static __always_inline __u16 service_port(const struct record_header *header)
 	return header->role == ROLE_SERVER ? header->local_port : header->peer_port;
 }
 
-/* Where this socket stands in its streams, behind the bytes of the call that is being looked at. */
-static __always_inline void read_offsets(struct connection *conn, struct sock *sk, __u32 length, bool sending)
-{
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-	__u64 received = BPF_CORE_READ(tp, bytes_received) -
-			 (__u32)(BPF_CORE_READ(tp, rcv_nxt) - BPF_CORE_READ(tp, copied_seq));
-	__u32 sent = BPF_CORE_READ(tp, write_seq) - conn->local_start;
-	__u64 acked = BPF_CORE_READ(tp, bytes_acked);
-
-	/* 64 bits: bytes_acked counts them all, write_seq only the low half */
-	conn->sent = (acked & ~0xffffffffULL) | sent;
-	if (sent < (__u32)acked && (__u32)acked - sent > 1)
-		conn->sent += 1ULL << 32;
-	conn->received = received;
-	if (fin_received(BPF_CORE_READ(sk, __sk_common.skc_state)) && conn->received)
-		conn->received++; /* rcv_nxt counts the FIN */
-	if (sending)
-		conn->sent -= length;
-	else
-		conn->received -= length;
-}
-
 /* The first bytes of a socket that are seen. Returns it locked, or NULL if it is none of ours. */
 static __noinline struct connection *open_connection(struct sock *sk, __u32 length, __u32 sending)
 {
@@ -72,8 +50,7 @@ static __noinline struct connection *open_connection(struct sock *sk, __u32 leng
 			conn->mode = MODE_IGNORED;
 		return conn;
 	}
-	identify_tcp(conn, sk, sending);
-	read_offsets(conn, sk, length, sending);
+	identify_tcp(conn, sk, length, sending);
 	if (conn->sent || conn->received)
 		header->flags |= CAPTURE_OLD;
 	return conn;

@@ -103,7 +103,9 @@ class Attacher:
                 try:
                     loaded = self._stand_on(rung, variant, sizes, request)
                 except KernelError as error:
-                    refusals.append(Refusal(rung.name, str(error)))
+                    refusal = Refusal(rung.name, str(error))
+                    if refusal not in refusals:  # of both variants
+                        refusals.append(refusal)
                     continue
                 standing = Standing(capability, rung.name, rung.cost, tuple(refusals), loaded.load_seconds)
                 return standing, loaded

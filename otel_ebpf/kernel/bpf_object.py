@@ -13,6 +13,9 @@ from elftools.elf.sections import SymbolTableSection
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.libbpf import libbpf
 
+_ASIDES = ("processed ", "-- ", "libbpf: failed to load", "verification time", "stack depth")
+"""Lines of libbpf and the verifier that do not say why."""
+
 OBJECTS = Path(__file__).parent / "objects" / platform.machine()
 
 
@@ -89,9 +92,9 @@ class BpfObject:
 
     def refusal(self) -> str:
         """Return why the kernel refused, in one line, from libbpf's messages."""
-        told = [line for line in self._lib.messages if line.strip() and not line.startswith("processed ")]
-        telling = [line for line in told if not line.startswith("libbpf: ") and not line.startswith("--")]
-        return (telling or told or ["no reason given"])[-1].strip()
+        told = [line.strip() for line in self._lib.messages if not line.startswith(_ASIDES)]
+        verifier = [line for line in told if line and not line.startswith("libbpf: ")]
+        return (verifier or [line.removeprefix("libbpf: ") for line in told] or ["no reason given"])[-1]
 
     def value_size(self, name: str) -> int:
         """Return the size of a map's values, as the object declares it."""
