@@ -55,15 +55,14 @@ def any_value(value: AttributeValue) -> bytes:
         return _BOOL_TRUE if value else _BOOL_FALSE
     if isinstance(value, str):
         return delimited(_STRING, text(value))
-    if isinstance(value, int):
-        if -(1 << 63) <= value < 1 << 63:
-            return _INT + varint(value & _INT64_MASK)
-        return delimited(_STRING, str(value).encode())
     if isinstance(value, float):
         return _DOUBLE.pack(_DOUBLE_TAG, value)
-    if not isinstance(value, tuple):  # what is not declared must not end the thread that encodes it
-        return delimited(_STRING, text(str(value)))
-    return delimited(_ARRAY, b"".join(delimited(b"\x0a", any_value(item)) for item in value))
+    if isinstance(value, tuple):
+        return delimited(_ARRAY, b"".join([delimited(b"\x0a", any_value(item)) for item in value]))
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
+        return _INT + varint(value & _INT64_MASK)
+    # An integer that is too large, or what is not declared: it must not end the thread that encodes.
+    return delimited(_STRING, text(str(value)))
 
 
 def attribute(tag: bytes, key: str, value: AttributeValue) -> bytes:

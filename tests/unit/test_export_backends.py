@@ -105,6 +105,14 @@ def test_gzip_and_headers(protocol: str, receiver: OtlpReceiver) -> None:
         assert request.headers["content-type"] == "application/x-protobuf"
 
 
+def test_a_header_that_cannot_be_sent(protocol: str, receiver: OtlpReceiver) -> None:
+    variables = {"OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%0D%0Ab"}
+    with Stage(OtlpSettings(endpoint(protocol, receiver), protocol, variables=variables)) as stage:
+        stage.emit(10)
+        stage.wait(failed=10)
+    assert receiver.requests() == []
+
+
 def test_partial_success(protocol: str, receiver: OtlpReceiver, caplog: pytest.LogCaptureFixture) -> None:
     receiver.answer = Answer(rejected=4, message="names too long")
     with Stage(OtlpSettings(endpoint(protocol, receiver), protocol)) as stage:

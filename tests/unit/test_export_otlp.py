@@ -208,6 +208,15 @@ def test_caches_are_bounded() -> None:
     assert len(otlp._integer_heads) <= otlp.MAXIMUM_KEPT
 
 
+def test_values_of_other_types_than_declared_become_strings() -> None:
+    odd: Any = (("none", None), ("bytes", b"x"))
+    service = Service(9, "odd", "c", odd)
+    message = decoded(SPAN._replace(common=odd, specific=odd))
+    assert [one.value.string_value for one in message.attributes] == ["None", "b'x'"] * 2
+    request = ExportTraceServiceRequest.FromString(encode_request([(service, encode_span(SPAN))]))
+    assert request.resource_spans[0].resource.attributes[0].value.string_value == "None"
+
+
 def test_a_request_has_one_resource_for_each_service_and_keeps_the_order() -> None:
     other = Service(2, "cart", "go", (("service.name", "cart"),))
     twin = Service(3, "shop", "python", SERVICE.resource)
