@@ -106,7 +106,7 @@ class RequestMetrics:
         self._lost: Instrument[NumberSeries] = instruments.number(
             names.LEDGER_RECORDS,
             "{record}",
-            "Records that were lost on this service's connections: its other metrics lack them.",
+            "What was seen of this service, but is missing in its other metrics.",
             Kind.COUNTER,
         )
 

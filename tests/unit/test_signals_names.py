@@ -42,6 +42,7 @@ HTTP = {
     "client.address",
     "network.peer.address",
     "network.peer.port",
+    "network.protocol.name",
     "network.protocol.version",
     "network.transport",
     "user_agent.original",

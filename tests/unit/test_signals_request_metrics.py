@@ -131,6 +131,20 @@ def test_lost_records_are_a_counter_of_their_own() -> None:
     assert (point.service, point.attributes, point.value) == (SHOP, LOST, 5)
 
 
+def test_protocols_that_are_not_read_are_counted_by_service() -> None:
+    metrics = RequestMetrics(Instruments(0))
+    metrics.unsupported(SHOP, "http2")
+    metrics.unsupported(SHOP, "http2")
+    (point,) = by_name(metrics)["ebpf.ledger.records"]
+    assert point.value == 2
+    assert dict(point.attributes) == {
+        "stage": "protocol",
+        "outcome": "filtered",
+        "reason": "unsupported_protocol",
+        "network.protocol.name": "http2",
+    }
+
+
 def test_the_series_go_with_the_service() -> None:
     metrics, found = collected([call()])
     assert found
