@@ -186,3 +186,12 @@ def test_what_is_left_at_the_end() -> None:
 
 def test_points_are_counted() -> None:
     assert count_points(data("a", "b", points=5).resource_metrics) == 10
+
+
+def test_what_cannot_be_encoded_gives_its_room_back() -> None:
+    ledger = Ledger()
+    queue = MetricQueue(1 << 20, ledger.shard(), points=4)
+    for _ in range(3):
+        queue.put(MetricsData([resource_metrics("bad", bad=True)]))
+        assert queue.take(partial=False) is None
+    assert balance(ledger, POINTS) == {"failed": 12}
