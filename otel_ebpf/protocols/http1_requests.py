@@ -47,7 +47,7 @@ class Requests:
         if position >= piece.length:
             return position
         if missed and not self.side.pass_over(missed):
-            self._lose(bool(self.side.buffer))
+            self._lose(broken=self.side.state is State.HEAD and bool(self.side.buffer))
             self.lossy = True
         data = piece.data
         if self.side.state is State.SIZED and self._skips_body(data, position):

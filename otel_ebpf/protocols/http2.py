@@ -30,7 +30,7 @@ class Http2:
     def claim(self, request: bytes, response: bytes) -> Claim:
         """Judge by the client's preface or, on a connection that is older, by frame headers.
 
-        Without the preface both directions must begin with frames; when unsure the answer is NO.
+        Without the preface both directions must begin with frames; when unsure the answer is not YES.
         """
         answered = frames(response, client=False)
         if request.startswith(PREFACE):
@@ -40,6 +40,8 @@ class Http2:
         if request and PREFACE.startswith(request):
             return Claim.MAYBE if answered or not response else Claim.NO
         asked = frames(request, client=True)
+        if (asked and not response) or (answered and not request):
+            return Claim.MAYBE
         if asked and answered and asked + answered >= _ENOUGH_FRAMES:
             return Claim.YES
         return Claim.NO

@@ -40,17 +40,19 @@ def _header(
     addresses = bytes(16), bytes(16)
     made = source != ContextSource.NONE
     context = (
-        (b"T" * 16, b"S" * 8, bytes(8), 0, source) if made else (bytes(16), bytes(8), bytes(8), 0, source)
+        (b"T" * 16, b"S" * 8, bytes(8), 0, int(source))
+        if made
+        else (bytes(16), bytes(8), bytes(8), 0, int(source))
     )
     return (
         1,
-        kind,
+        int(kind),
         1,
         2,
-        role,
-        end,
+        int(role),
+        int(end),
         error,
-        flags,
+        int(flags),
         lost,
         connection,
         offset,
@@ -137,7 +139,7 @@ def piece(
     header = _header(
         Kind.PIECE, End.NONE, connection=connection, offset=offset, time=time, role=role, lost=lost
     )
-    return Piece(*header, len(data) if length is None else length, len(data), direction, 0, data, b"")
+    return Piece(*header, len(data) if length is None else length, len(data), int(direction), 0, data, b"")
 
 
 def close(end: int = End.FIN, error: int = 0, role: int = Role.SERVER, connection: int = CONNECTION) -> Close:
