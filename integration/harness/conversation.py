@@ -12,6 +12,7 @@ from typing import IO, Any, Self
 
 from integration.harness.build import PROGRAMS
 from integration.harness.limits import slack
+from integration.harness.ports import free_port
 
 Steps = Sequence[Sequence[Any]]
 
@@ -72,10 +73,10 @@ class Player:
         """Wait for its end; return {"took": ..., "failures": [...]}; fail if a step failed."""
         try:
             rest, _ = self.process.communicate(timeout=slack(seconds))
+            self._errors.seek(0)
+            errors = self._errors.read()
         finally:
             self.end()
-        self._errors.seek(0)
-        errors = self._errors.read()
         assert rest.strip(), f"a player died with status {self.process.returncode}:\n{errors}"
         outcome: dict[str, Any] = json.loads(rest.splitlines()[-1])
         assert not outcome["failures"], f"a step failed: {outcome['failures']}\n{errors}"
@@ -89,6 +90,7 @@ class Player:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None and not pipe.closed:
                 pipe.close()
+        self._errors.close()
 
 
 class Conversation:
@@ -106,7 +108,7 @@ class Conversation:
         client_options: Mapping[str, Any] | None = None,
         server_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.server = Player("serve", server, server_options or {})
+        self.server = Player("serve", server, {"port": free_port(), **(server_options or {})})
         try:
             self.port = self.server.port()
             self.client = Player("call", client, client_options or {}, self.port)

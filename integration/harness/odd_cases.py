@@ -287,8 +287,8 @@ HANDS = {
         [HEAD_END, ["send", OK], EOF],
         (Due("/a"),) * 3,
         options={
-            # Outside the range that the kernel gives to connections by itself.
-            "client_options": {"repeat": 3, "local_port": 20777},
+            # Outside what the kernel, or harness/ports.py, gives to anyone.
+            "client_options": {"repeat": 3, "local_port": 9777},
             "server_options": {"repeat": 3},
         },
     ),
