@@ -62,26 +62,33 @@ static __always_inline bool peeks(struct pt_regs *regs, int number)
 	return flags & (MSG_PEEK | MSG_ERRQUEUE);
 }
 
-static __noinline int on_call(struct pt_regs *regs, int number, long result, int sending)
+/* splice and its like go from a pipe to a socket or from a socket to a pipe. */
+static __always_inline struct sock *spliced(struct pt_regs *regs, struct task_struct *task, bool *sending)
+{
+	struct sock *to = socket_of(task, SYSCALL_ARGUMENT3(regs));
+
+	*sending = to;
+	return to ? to : socket_of(task, SYSCALL_ARGUMENT1(regs));
+}
+
+static __always_inline void on_call(struct pt_regs *regs, int number, long result)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	__u32 descriptor = SYSCALL_ARGUMENT1(regs);
-	struct call *call = this_call(sending);
+	bool sending = sends(number);
+	struct call *call;
 	struct sock *sk;
 
-	if (number == NR_SPLICE && sending)
-		descriptor = SYSCALL_ARGUMENT3(regs);
-	sk = socket_of(task, descriptor);
+	sk = number == NR_SPLICE ? spliced(regs, task, &sending) : socket_of(task, SYSCALL_ARGUMENT1(regs));
+	call = this_call(sending);
 	if (!sk || !call)
-		return 0;
+		return;
 	if (number == NR_RECVMMSG || number == NR_SENDMMSG)
 		result = message_bytes(regs, result);
 	io_from_registers(&call->io, regs, number);
-	if (sending)
-		on_send(sk, call, result);
-	else
-		on_receive(sk, call, result);
-	return 0;
+	if (result > 0)
+		on_bytes(sk, call, result, sending);
+	else if (!sending)
+		on_end_of_stream(sk);
 }
 
 /* A 32-bit caller's numbers and registers are others: none of its calls is read. */
@@ -100,16 +107,11 @@ int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (result < 0)
 		return 0;
-	if (number == NR_SPLICE) {
-		on_call(regs, number, result, true);
-		on_call(regs, number, result, false);
-		return 0;
-	}
-	if (!sends(number) && !receives(number))
+	if (!sends(number) && !receives(number) && number != NR_SPLICE)
 		return 0;
 	if (called_by_32_bit((struct task_struct *)bpf_get_current_task()))
 		on_compat_call(number);
 	else if (!peeks(regs, number))
-		on_call(regs, number, result, sends(number));
+		on_call(regs, number, result);
 	return 0;
 }

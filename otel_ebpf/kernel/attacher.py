@@ -195,6 +195,8 @@ def _constants(request: Attach) -> dict[str, int]:
 
 def _value_sizes(loaded: BpfObject, request: Attach) -> dict[str, int]:
     """Size of a connection with its captures and window: DATA_END in bpf/core/connection.h."""
+    if "connections" not in loaded.maps:
+        return {}
     window = max(request.request_bytes, request.response_bytes, _WINDOW_MINIMUM)
     data = request.request_bytes + request.response_bytes + window + _WORD_SLACK
     size = loaded.value_size("connections") + data

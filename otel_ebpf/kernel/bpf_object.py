@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
@@ -33,7 +34,10 @@ class BpfObject:
             raise KernelError(f"{path} is missing: build it with `make -C bpf`")
         self._lib = libbpf()
         self._lib.messages.clear()
-        self._constants = _read_only_variables(path)
+        try:
+            self._constants = _read_only_variables(path)
+        except (ELFError, ValueError) as error:
+            raise KernelError(f"{path} is no BPF object: {error or 'it is cut short'}") from error
         self._handle = self._lib.pointer("bpf_object__open_file", str(path).encode(), None)
         self.programs = self._named("bpf_object__next_program", "bpf_program__name")
         self.maps = self._named("bpf_object__next_map", "bpf_map__name")

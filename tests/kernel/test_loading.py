@@ -1,0 +1,105 @@
+"""Every object of every capability meets this kernel's verifier, and costs nobody else when it fails."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from otel_ebpf.kernel.attacher import Attacher
+from otel_ebpf.kernel.bpf_object import OBJECTS, BpfObject
+from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
+from otel_ebpf.kernel.ladder import LADDERS, PAYLOAD, Rung
+from otel_ebpf.kernel.libbpf import libbpf
+from otel_ebpf.kernel.messages import Attach, Attached, Detach, Walk, Walked
+
+SMALL = {"ring_bytes": 65536, "connections": 64, "processes": 64}
+RUNGS = os.environ.get("OTEL_EBPF_TEST_RUNGS", "socket_trace,syscall").split(",")
+
+
+@pytest.fixture
+def attacher():
+    made = Attacher()
+    yield made
+    made.handle(Detach())
+
+
+def verified_instructions(fd: int) -> int:
+    """bpf_prog_info.verified_insns (5.16); 0 before."""
+    info, size = ctypes.create_string_buffer(232), ctypes.c_uint32(232)
+    libbpf().integer("bpf_obj_get_info_by_fd", fd, info, ctypes.byref(size))
+    return struct.unpack_from("<I", info, 216)[0] if size.value >= 220 else 0
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_each_rung_of_this_host_attaches_and_detaches(attacher, rung):
+    attached = attacher.handle(Attach(rung=rung, **SMALL))
+    assert isinstance(attached, Attached)
+    standing = next(one for one in attached.standings if one.capability == PAYLOAD)
+    assert standing.rung == rung
+    assert all(one.rung for one in attached.standings)
+    assert isinstance(attacher.handle(Walk(1, 1)), Walked)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_the_verifier_is_left_room(attacher, rung):
+    """A check on growth: the limit is 1,000,000 instructions, and start-up pays for each."""
+    attacher.handle(Attach(rung=rung, **SMALL))
+    counts = {}
+    for loaded in attacher._objects:
+        for program in loaded.programs:
+            try:
+                counts[program] = verified_instructions(loaded.program_fd(program))
+            except KernelError:
+                continue  # not one of this rung's
+    print(counts)
+    assert counts
+    assert max(counts.values()) < 500_000, counts
+
+
+def test_a_rung_that_cannot_be_had_is_refused(attacher):
+    missing = "kprobe" if "kprobe" not in RUNGS else "socket_trace"
+    if missing in RUNGS:
+        pytest.fail("no rung is missing on this kernel: choose another way to test this")
+    with pytest.raises(RungUnavailableError, match=missing):
+        attacher.handle(Attach(rung=missing, **SMALL))
+    assert attacher._objects == []
+
+
+@pytest.fixture
+def directory_with_invalid(tmp_path):
+    """The objects of the build, and one that no verifier accepts."""
+    for path in OBJECTS.glob("*.bpf.o"):
+        (tmp_path / path.name).symlink_to(path)
+    source = Path(__file__).parent / "programs" / "invalid.bpf.c"
+    clang = shutil.which("clang-19") or shutil.which("clang-18") or shutil.which("clang")
+    assert clang
+    target = ["-target", "bpf", "-D__TARGET_ARCH_x86", f"-I/usr/include/{os.uname().machine}-linux-gnu"]
+    built = tmp_path / "invalid.bpf.o"
+    subprocess.run([clang, "-g", "-O2", *target, "-c", str(source), "-o", str(built)], check=True)
+    return tmp_path
+
+
+def test_an_invalid_program_costs_its_own_capability_and_nothing_else(directory_with_invalid):
+    broken = (Rung("only", "invalid", ("reads_anything",), "", (), ("",)),)
+    attacher = Attacher({**LADDERS, "broken": broken}, directory_with_invalid)
+    try:
+        attached = attacher.handle(Attach(**SMALL))
+        standings = {one.capability: one for one in attached.standings}
+        assert standings["broken"].rung == ""
+        assert "invalid mem access" in standings["broken"].refusals[0].reason
+        assert all(one.rung for name, one in standings.items() if name != "broken")
+    finally:
+        attacher.handle(Detach())
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"\x7fELF" + b"\xff" * 500, os.urandom(4096)])
+def test_a_broken_object_file_is_an_error_and_no_more(tmp_path, content):
+    (tmp_path / "broken.bpf.o").write_bytes(content)
+    with pytest.raises(KernelError):
+        BpfObject("broken", tmp_path)

@@ -1,0 +1,110 @@
+"""bpf/include/wire.h and its Python mirrors say the same: names, offsets and sizes, by the objects' BTF."""
+
+from __future__ import annotations
+
+import re
+from struct import calcsize
+
+import pytest
+
+from otel_ebpf.kernel import records, tables
+from otel_ebpf.kernel.bpf_object import OBJECTS
+from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
+from tests.kernel.btf import Btf
+
+OBJECT = OBJECTS / "tcp_socket_trace.bpf.o"
+RENAMED = {
+    "context.trace_id": "trace_id",
+    "context.span_id": "span_id",
+    "context.parent_id": "parent_id",
+    "context.flags": "trace_flags",
+    "context.source": "context_source",
+}
+
+
+def layout(name: str) -> tuple[int, list[tuple[str, int, int]]]:
+    size, fields = Btf.of_object(OBJECT).struct(name)
+    kept = [field for field in fields if "reserved" not in field.name and field.size]
+    plain = [(field.name.removeprefix("header."), field.offset, field.size) for field in kept]
+    return size, [(RENAMED.get(name, name), offset, size) for name, offset, size in plain]
+
+
+def offsets_of(form: str) -> list[tuple[int, int]]:
+    """Offset and size of each value that a struct format yields."""
+    found, at = [], 0
+    for count, code in re.findall(r"(\d*)([a-zA-Z])", form.lstrip("<")):
+        size = calcsize("<" + count + code)
+        if code == "x":
+            at += size
+        elif code == "s":
+            found.append((at, size))
+            at += size
+        else:
+            for _ in range(int(count or 1)):
+                found.append((at, calcsize("<" + code)))
+                at += calcsize("<" + code)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("struct_name", "form", "fields"),
+    [
+        ("exchange_record", records.EXCHANGE, records.Exchange._fields),
+        ("piece_record", records.PIECE, records.Piece._fields),
+    ],
+)
+def test_records_mirror_the_structs(struct_name, form, fields):
+    size, members = layout(struct_name)
+    assert form.size == size
+    values = offsets_of(form.format)
+    assert [(offset, length) for _, offset, length in members] == values
+    assert [name for name, _, _ in members] == list(fields)[: len(values)]
+
+
+def test_close_record():
+    """It stands only on the kernel's stack, so it has no BTF; wire.h asserts the other half."""
+    assert records.CLOSE.size == layout("record_header")[0] + 16
+
+
+def test_process_record():
+    size, members = layout("process_record")
+    assert records.PROCESS.size == size
+    assert [(offset, length) for _, offset, length in members] == offsets_of(records.PROCESS.format)
+
+
+@pytest.mark.parametrize(
+    ("struct_name", "form"),
+    [
+        ("process_control", tables.PROCESS_CONTROL),
+        ("port_rules", tables.PORT_RULES),
+        ("settings", tables.SETTINGS),
+    ],
+)
+def test_control_maps_mirror_the_structs(struct_name, form):
+    size, fields = Btf.of_object(OBJECT).struct(struct_name)
+    assert form.size == size
+    assert [(field.offset, field.size) for field in fields] == offsets_of(form.format)
+
+
+def test_enumerations_have_the_same_numbers():
+    """Read from the header itself: enumerators are not in the objects' BTF where nothing uses them."""
+    text = (OBJECTS.parents[3] / "bpf" / "include" / "wire.h").read_text()
+    declared = dict(re.findall(r"\b([A-Z][A-Z0-9_]+) = (1 << \d+|\d+)", text))
+    for prefix, kind in (
+        ("RECORD", records.Kind),
+        ("TRANSPORT", records.Transport),
+        ("ROLE", records.Role),
+        ("DIRECTION", records.Direction),
+        ("END", records.End),
+        ("CAPTURE", records.Capture),
+        ("CONTEXT", records.ContextSource),
+    ):
+        for member in kind:
+            shift = declared[f"{prefix}_{member.name}"].split(" << ")
+            assert member.value == int(shift[0]) << int(shift[1] if len(shift) > 1 else 0), member
+    assert int(re.search(r"WIRE_VERSION (\d+)", text)[1]) == records.WIRE_VERSION
+
+
+def test_the_ledger_has_as_many_entries_in_the_kernel():
+    text = (OBJECTS.parents[3] / "bpf" / "include" / "ledger.h").read_text()
+    assert f"LEDGER_SIZE = {KERNEL_ENTRIES}," in text
