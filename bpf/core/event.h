@@ -113,7 +113,6 @@ static __always_inline void on_request(struct connection *conn, struct call *cal
 			return;
 		finish_amending(conn);
 		check_offset(conn, sk, length, sending);
-		fill_process(&record->header, (struct task_struct *)bpf_get_current_task());
 		begin_exchange(conn, now, sending ? conn->sent : conn->received);
 		conn->phase = PHASE_REQUEST;
 		if (conn->missed)
@@ -146,7 +145,6 @@ static __always_inline void on_response(struct connection *conn, struct call *ca
 		}
 		if (record->header.flags & CAPTURE_OLD)
 			return; /* the answer to a request from before our time */
-		fill_process(&record->header, (struct task_struct *)bpf_get_current_task());
 		begin_exchange(conn, now, 0);
 		record->header.flags |= CAPTURE_SERVER_FIRST;
 		conn->request.state = HEAD_UNKNOWN;
@@ -217,8 +215,9 @@ static __noinline struct connection *admit(struct connection *conn, struct sock 
 	}
 	if (admitted(process, service_port(&conn->record.header))) {
 		conn->record.header.ruleset = current_ruleset();
-		if (fresh)
-			conn->record.header.process = tgid;
+		/* An exchange is of the process that began it, whoever else touches the socket. */
+		if (conn->phase == PHASE_IDLE && conn->record.header.process != tgid)
+			fill_process(&conn->record.header, (struct task_struct *)bpf_get_current_task());
 		return conn;
 	}
 	account(LEDGER_EVENT_DISCOVERY);

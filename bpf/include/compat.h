@@ -22,7 +22,7 @@
 #define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
 static __always_inline bool called_by_32_bit(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	return REGISTER(task, thread_info.status) & TS_COMPAT;
 }
 #else
 static __always_inline bool called_by_32_bit(struct task_struct *task)

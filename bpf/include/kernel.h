@@ -193,17 +193,24 @@ struct task_struct {
 	char comm[16];
 };
 
-/* The system call's registers, as far as system calls pass arguments in them. */
+/* The system call's registers, as far as system calls pass arguments in them. A probe whose
+ * pointer to them the verifier trusts says that it reads them directly: each call of a helper that
+ * it spares is 15 ns. */
+#ifdef TRUSTED_REGISTERS
+#define REGISTER(regs, field) ((regs)->field)
+#else
+#define REGISTER(regs, field) BPF_CORE_READ(regs, field)
+#endif
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long di, si, dx, r10, r8, r9, orig_ax;
 	unsigned long ax, ip, sp, bp, bx, cx;
 };
-#define SYSCALL_NUMBER(regs) ((int)BPF_CORE_READ(regs, orig_ax))
-#define SYSCALL_ARGUMENT1(regs) BPF_CORE_READ(regs, di)
-#define SYSCALL_ARGUMENT2(regs) BPF_CORE_READ(regs, si)
-#define SYSCALL_ARGUMENT3(regs) BPF_CORE_READ(regs, dx)
-#define SYSCALL_ARGUMENT4(regs) BPF_CORE_READ(regs, r10)
+#define SYSCALL_NUMBER(regs) ((int)REGISTER(regs, orig_ax))
+#define SYSCALL_ARGUMENT1(regs) REGISTER(regs, di)
+#define SYSCALL_ARGUMENT2(regs) REGISTER(regs, si)
+#define SYSCALL_ARGUMENT3(regs) REGISTER(regs, dx)
+#define SYSCALL_ARGUMENT4(regs) REGISTER(regs, r10)
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	__u64 regs[31];
@@ -214,11 +221,11 @@ struct user_pt_regs { /* what bpf_tracing.h takes arguments from */
 	__u64 regs[31];
 	__u64 sp, pc, pstate;
 };
-#define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, syscallno)
-#define SYSCALL_ARGUMENT1(regs) BPF_CORE_READ(regs, orig_x0)
-#define SYSCALL_ARGUMENT2(regs) BPF_CORE_READ(regs, regs[1])
-#define SYSCALL_ARGUMENT3(regs) BPF_CORE_READ(regs, regs[2])
-#define SYSCALL_ARGUMENT4(regs) BPF_CORE_READ(regs, regs[3])
+#define SYSCALL_NUMBER(regs) REGISTER(regs, syscallno)
+#define SYSCALL_ARGUMENT1(regs) REGISTER(regs, orig_x0)
+#define SYSCALL_ARGUMENT2(regs) REGISTER(regs, regs[1])
+#define SYSCALL_ARGUMENT3(regs) REGISTER(regs, regs[2])
+#define SYSCALL_ARGUMENT4(regs) REGISTER(regs, regs[3])
 #else
 #error "unknown target architecture"
 #endif

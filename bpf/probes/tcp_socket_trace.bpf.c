@@ -4,6 +4,7 @@
  * They fire in every socket call with the result in hand, and only there; the buffers are in the
  * system call's registers, which io_uring's workers do not have.
  */
+#define TRUSTED_REGISTERS /* bpf_task_pt_regs returns a typed pointer */
 #include "../core/event.h"
 #include "../core/syscall_io.h"
 #include <bpf/bpf_tracing.h>
