@@ -1,0 +1,91 @@
+"""The Dockerfile builds a slim image that traces this host. No registry is needed: its base is ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from integration.guest.run import CHECKOUT
+from integration.harness import agent as agent_harness
+from integration.harness import servers
+from integration.harness.agent import Agent
+from integration.harness.backend import Backend
+from integration.harness.measured import drive, new_mark
+from integration.harness.spans import SERVER
+from integration.image import base
+from integration.image.daemon import Daemon
+
+IMAGE = "otel-ebpf:test"
+ADDED_BYTES_LIMIT = 150_000_000
+
+# What the README tells users to give the container. Not --privileged: that asks for every capability, and
+# fails where the host itself lacks one.
+AS_DOCUMENTED = [
+    *("run", "--rm", "--pid=host", "--network=host", "--security-opt=apparmor=unconfined"),
+    *("--cap-add=SYS_ADMIN", "--cap-add=SYS_PTRACE", "--cap-add=DAC_READ_SEARCH"),
+]
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@dataclass(frozen=True)
+class Built:
+    daemon: Daemon
+
+    def size(self, name: str) -> int:
+        return int(self.daemon.run("image", "inspect", "--format", "{{.Size}}", name))
+
+    def shell(self, script: str) -> subprocess.CompletedProcess[str]:
+        return self.daemon.try_run(["run", "--rm", "--network=host", "--entrypoint=sh", IMAGE, "-c", script])
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[Built]:
+    with tempfile.TemporaryDirectory(prefix="docker-") as folder, Daemon(Path(folder)) as daemon:
+        from_base = f"BASE={base.build(daemon, Path(folder))}"
+        daemon.run("build", "--network=host", "--build-arg", from_base, "--tag", IMAGE, str(CHECKOUT))
+        yield Built(daemon)
+
+
+def test_the_image_is_slim(built: Built) -> None:
+    added = built.size(IMAGE) - built.size(base.NAME)
+    assert added < ADDED_BYTES_LIMIT, f"{added / 1e6:.0f} MB on top of the base"
+    tools = built.shell("command -v clang-19 make gcc pip")
+    assert not tools.stdout, "the tools that built it are still in it"
+
+
+def test_the_objects_of_every_architecture_are_in_it(built: Built) -> None:
+    found = built.shell(
+        "find /opt/otel-ebpf -name '*.bpf.o' | xargs -n1 dirname | xargs -n1 basename | sort | uniq"
+    )
+    assert found.stdout.split() == ["aarch64", "x86_64"], found
+
+
+def test_doctor_finds_a_rung(built: Built) -> None:
+    report = json.loads(built.daemon.run(*AS_DOCUMENTED, IMAGE, "doctor", "--json"))
+    assert report["capabilities"]["tcp_payload"]["rung"], report
+
+
+def test_it_traces_a_program_of_the_host(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_INSECURE",
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+    ]
+    passed_on = [argument for name in variables for argument in ("--env", name)]
+    command = [*built.daemon.client, *AS_DOCUMENTED, "--volume=/tmp:/tmp", *passed_on, IMAGE]
+    monkeypatch.setattr(agent_harness, "COMMAND", command)
+    with servers.threaded("shop") as server, Backend() as backend, Agent(endpoint=backend.endpoint):
+        mark, pid = new_mark(), server.program.pid
+        drive(server.port, ["/json"] * 3, mark=mark)
+        spans = backend.expect(3, port=server.port, kind=SERVER, mark=mark)
+    assert {span.service for span in spans} == {"shop"}
+    assert {span.pid for span in spans} == {pid}, "not the process's id on the host"
