@@ -631,3 +631,44 @@ def test_lost_records_never_pair_a_batch_wrongly(batches: list[int], data: st.Da
     calls += state.close(End.FIN, 0)
     for call in calls:
         assert call.value.status == 0 or call.value.path == f"/{call.value.response_body}"
+
+
+def test_an_answer_that_cannot_be_read_costs_its_request() -> None:
+    state, script = stream(), Script()
+    pieces = [
+        script.ask(get(b"/1")),
+        script.answer(reply()),
+        script.ask(get(b"/2")),
+        script.answer(b"\x00\x01\r\n\r\n"),
+        script.ask(get(b"/3")),
+        script.answer(reply()),
+    ]
+    assert brief(run(state, pieces)) == [("/1", 200, 0), ("/3", 200, 0)]
+    assert (state.unparsed, state.open) == (1, 0)
+
+
+def test_answers_to_requests_that_were_given_up_are_not_counted_again() -> None:
+    state, script = stream(), Script()
+    run(state, [script.ask(get(b"/") * 4), script.answer(reply())])
+    script.answer(reply())
+    run(state, [script.answer(reply(), lost=1), *(script.answer(reply()) for _ in range(4))])
+    state.close(End.FIN, 0)
+    assert state.unparsed == 3 + 2  # three requests, and of five answers the two that are nobody's
+
+
+@pytest.mark.parametrize(("end", "count"), [(b"GET / HT", 1), (b"GET / HTTP/1.1\r\nHo", 0)])
+def test_a_head_that_is_never_completed(end: bytes, count: int) -> None:
+    state, script = stream(), Script()
+    run(state, [script.ask(end)])
+    calls = state.close(End.RESET, 104)
+    assert (len(calls), state.unparsed) == (1 - count, count)
+
+
+@pytest.mark.parametrize(("role", "paths"), [(Role.SERVER, ["/1", "/2"]), (Role.CLIENT, ["/1"])])
+def test_what_a_client_receives_behind_the_capture_may_be_whole_answers(role: Role, paths: list[str]) -> None:
+    state, script = stream(), Script(role)
+    run(state, [script.ask(get(b"/1") + get(b"/2") + get(b"/3"))])
+    head = b"HTTP/1.1 200 OK\r\nX: " + b"c" * 237
+    calls = run(state, [script.answer(head, length=2000), script.answer(reply(b"x"))])
+    assert [call.value.path for call in calls] == paths
+    assert state.unparsed == (0 if role == Role.SERVER else 2)

@@ -228,13 +228,41 @@ def test_unanswered_pipelined_requests_at_the_end() -> None:
 
 def test_an_unknown_stream_is_given_up_and_every_piece_counted() -> None:
     bench, script = Bench(), Script()
-    for _ in range(10):
+    for count in range(10):
         bench.stage.piece(script.ask(b"\x00\x01\x02"))
         bench.stage.piece(script.answer(b"\x03\x04"))
-    assert bench.control.ignored == [(SOCKET, CONNECTION)]
+        assert bench.control.ignored == ([(SOCKET, CONNECTION)] if count >= 1 else [])
     assert bench.counted == {"stream_unknown": 20}
     bench.stage.close(close())
     assert bench.counted == {"stream_unknown": 20}
+
+
+def test_directions_that_contradict_each_other() -> None:
+    bench, script = Bench(), Script()
+    bench.stage.piece(script.ask(PREFACE))
+    for _ in range(4):
+        bench.stage.piece(script.answer(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    assert bench.control.ignored == [(SOCKET, CONNECTION)]
+    assert (bench.unsupported, bench.counted) == ([], {"stream_unknown": 5})
+
+
+def test_messages_that_are_given_up_are_counted() -> None:
+    bench, script = Bench(), Script()
+    bench.stage.piece(script.ask(GET * 2))
+    bench.stage.piece(script.answer(OK))
+    bench.stage.piece(script.answer(b"\x00\x01\r\n\r\n"))
+    assert bench.counted == {"stream_call": 1, "stream_unparsed": 1}
+
+
+def test_an_answer_whose_request_never_comes() -> None:
+    bench, script = Bench(), Script()
+    bench.stage.exchange(exchange(GET, OK))
+    bench.stage.piece(script.answer(OK))
+    assert not bench.stage.expire(script.time)
+    assert bench.counted == {"passed": 1}
+    assert not bench.stage.expire(script.time + 2 * 10**9)
+    assert bench.counted == {"passed": 1, "stream_unparsed": 1}
+    assert bench.stage._streams._held == 0
 
 
 def test_an_unknown_stream_that_ends_early() -> None:
