@@ -133,7 +133,7 @@ static __always_inline void identify_unix(struct connection *conn, struct sock *
 	conn->peer = (__u64)peer;
 	if (address) {
 		int length = BPF_CORE_READ(address, len) - (int)sizeof(unsigned short);
-		__u32 size = length < 0 ? 0 : length;
+		__u64 size = length < 0 ? 0 : length;
 
 		OPAQUE(size);
 		if (size > 108)

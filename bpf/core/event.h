@@ -91,7 +91,7 @@ static __always_inline bool discarded(struct connection *conn, const struct io *
 		return true;
 	}
 	if (conn->discard_chunks) {
-		look_for_last_chunk(&conn->request, io, length);
+		look_for_last_chunk(conn, &conn->request, io, length);
 		conn->discard_chunks = !(conn->request.flags & MESSAGE_LAST_CHUNK);
 		return true;
 	}
@@ -282,6 +282,14 @@ static __always_inline void on_send(struct sock *sk, struct call *call, long res
 		on_bytes(sk, call, result, true);
 }
 
+/* The FIN is the response's last word where nothing else ends it, and so its time is too. */
+static __always_inline void finish_by_fin(struct connection *conn)
+{
+	if (conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_DONE)
+		conn->record.response_end = bpf_ktime_get_boot_ns();
+	finish_exchange(conn, END_FIN, 0);
+}
+
 /* A read that found the peer's FIN ends a response that lasts until close. */
 static __noinline int on_end_of_stream(struct sock *sk)
 {
@@ -292,7 +300,7 @@ static __noinline int on_end_of_stream(struct sock *sk)
 	if (!try_lock(conn))
 		return 0; /* its close ends it */
 	if (conn->phase == PHASE_RESPONSE)
-		finish_exchange(conn, END_FIN, 0);
+		finish_by_fin(conn);
 	release(conn);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "head.h"
 #include "process.h"
 
+#define TRAILERS_MAX 128 /* bytes of trailer fields behind which the last chunk is found */
 #define STICKY_FLAGS (CAPTURE_TLS | CAPTURE_OLD | CAPTURE_ROLE_GUESSED | CAPTURE_PEER_CLOSED)
 
 static __always_inline void begin_exchange(struct connection *conn, __u64 now, __u64 offset)
@@ -30,9 +31,9 @@ static __always_inline void begin_exchange(struct connection *conn, __u64 now, _
 }
 
 /* Unix: the path goes behind the heads, so that the record says which server it was. */
-static __always_inline __u32 append_path(struct connection *conn, __u32 size)
+static __always_inline __u32 append_path(struct connection *conn, __u64 size)
 {
-	__u32 length = conn->path_length;
+	__u64 length = conn->path_length;
 
 	OPAQUE(size);
 	OPAQUE(length);
@@ -45,7 +46,7 @@ static __always_inline __u32 append_path(struct connection *conn, __u32 size)
 static __always_inline void send_exchange(struct connection *conn, __u8 kind, __u32 passed, __u32 dropped)
 {
 	struct exchange_record *record = &conn->record;
-	__u32 size;
+	__u64 size;
 
 	record->header.kind = kind;
 	if (conn->peer_closed)
@@ -92,17 +93,53 @@ static __always_inline void finish_amending(struct connection *conn)
 	send_exchange(conn, RECORD_AMEND, LEDGER_NOTICE_PASSED, LEDGER_NOTICE_RING_FULL);
 }
 
+/* The last chunk may be followed by trailer fields: then it stands a little before the end. The
+ * last conn->copied bytes stand in the window. Global for the same reasons as `scan`. */
+__noinline int scan_trailers(__u64 sk, int request)
+{
+	const __u64 last_chunk = WORD('\r', '\n', '0', '\r', '\n', 0, 0, 0);
+	struct connection *conn = find_connection(sk);
+	struct message *message;
+
+	if (!conn)
+		return 0;
+	message = request ? &conn->request : &conn->response;
+	for (__u32 i = 0; i < TRAILERS_MAX; i++) {
+		__u64 word = word_at(conn, WINDOW_START + i);
+
+		if (i + 5 > conn->copied)
+			break;
+		if ((word & LOW_BYTES(5)) == last_chunk || (!i && (word & LOW_BYTES(3)) == last_chunk >> 16))
+			message->flags |= MESSAGE_LAST_CHUNK;
+	}
+	return 0;
+}
+
+static __always_inline void look_for_trailers(struct connection *conn, struct message *message,
+					      const struct user_iovec *last, bool kernel)
+{
+	__u64 size = last->length < TRAILERS_MAX ? last->length : TRAILERS_MAX;
+
+	OPAQUE(size);
+	if (size > TRAILERS_MAX ||
+	    read_bytes(conn->data + WINDOW_START, size, last->base + last->length - size, kernel))
+		return;
+	conn->copied = size;
+	scan_trailers(conn->record.header.socket, message == &conn->request);
+}
+
 /*
  * Whether a chunked body ends with this call: its last bytes are the last chunk, at a line start.
  * A chunk whose data ends in the same seven bytes would end the exchange early; what then follows
  * is reported as an amendment.
  */
-static __always_inline void look_for_last_chunk(struct message *message, const struct io *io, __u32 length)
+static __always_inline void look_for_last_chunk(struct connection *conn, struct message *message,
+						const struct io *io, __u32 length)
 {
 	const __u64 last_chunk = WORD(0, 0, 0, '0', '\r', '\n', '\r', '\n');
 	struct user_iovec last;
 	__u64 word = 0;
-	__u32 size;
+	__u64 size;
 
 	if (!last_buffer(&last, io, length))
 		return;
@@ -116,6 +153,8 @@ static __always_inline void look_for_last_chunk(struct message *message, const s
 	message->tail = word;
 	if ((word & ~LOW_BYTES(3)) == last_chunk && (last.length == 5 || (word >> 16 & 0xff) == '\n'))
 		message->flags |= MESSAGE_LAST_CHUNK;
+	else if (word >> 32 == WORD('\r', '\n', '\r', '\n', 0, 0, 0, 0))
+		look_for_trailers(conn, message, &last, io->kind == IO_KERNEL_BUFFERS);
 }
 
 /* Captures what still fits of this call's bytes and follows the head through all of them. */
@@ -150,7 +189,7 @@ static __always_inline void take_bytes(struct connection *conn, struct message *
 		}
 	}
 	if (message->flags & MESSAGE_CHUNKED && message->state == HEAD_DONE)
-		look_for_last_chunk(message, io, length);
+		look_for_last_chunk(conn, message, io, length);
 }
 
 /* More than the request's own bytes have come: the client did not wait. */

@@ -40,7 +40,7 @@
 #define CONNECT_METHOD WORD('C', 'O', 'N', 'N', 'E', 'C', 'T', ' ')
 #define HTTP2_PREFACE WORD('P', 'R', 'I', ' ', '*', ' ', 'H', 'T')
 
-static __always_inline __u64 word_at(struct connection *conn, __u32 at)
+static __always_inline __u64 word_at(struct connection *conn, __u64 at)
 {
 	OPAQUE(at);
 	if (at > DATA_END)
@@ -48,7 +48,7 @@ static __always_inline __u64 word_at(struct connection *conn, __u32 at)
 	return *(__u64 *)(conn->data + at);
 }
 
-static __always_inline __u8 byte_at(struct connection *conn, __u32 at)
+static __always_inline __u8 byte_at(struct connection *conn, __u64 at)
 {
 	OPAQUE(at);
 	if (at > DATA_END)
@@ -169,7 +169,7 @@ static __always_inline void take_length(struct connection *conn, struct message 
 /* The value of traceparent, where it stands within the capture or has just gone by. */
 static __always_inline void take_context(struct connection *conn, struct message *message)
 {
-	__u32 at = message->context_at;
+	__u64 at = message->context_at;
 
 	message->context_at = 0;
 	if (byte_at(conn, at) == ' ')
@@ -243,7 +243,7 @@ static __always_inline bool may_be_http(struct connection *conn, struct message 
 /* Moves the incomplete line to the front of the window, so that what follows fits behind it. */
 static __always_inline void rewind_window(struct connection *conn, struct message *message)
 {
-	__u32 start = WINDOW_START, line = message->line, kept = message->end - line;
+	__u64 start = WINDOW_START, line = message->line, kept = message->end - line;
 
 	if (kept > LINE_KEPT) { /* longer than any field that is looked at */
 		message->consumed += kept - LINE_KEPT;

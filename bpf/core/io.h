@@ -25,7 +25,7 @@ struct io {
  * chunk and end are 4; the last one is looked at wherever it stands. */
 #define SEGMENTS_MAX 8
 
-static __always_inline long read_bytes(void *to, __u32 size, __u64 from, bool kernel)
+static __always_inline long read_bytes(void *to, __u64 size, __u64 from, bool kernel)
 {
 	return kernel ? bpf_probe_read_kernel(to, size, (void *)from) :
 			bpf_probe_read_user(to, size, (void *)from);
@@ -49,10 +49,10 @@ static __always_inline bool read_segment(struct user_iovec *segment, const struc
  * For the verifier: `bound` + `limit` bytes stand at `buffer`; nothing is written behind `bound`,
  * nor more than `limit` at once. Returns how many were copied; fewer where a page is not present.
  */
-static __always_inline __u32 copy_bytes(__u8 *buffer, __u32 at, const __u32 bound, const __u32 limit,
-					__u32 room, const struct io *io, __u32 length)
+static __always_inline __u64 copy_bytes(__u8 *buffer, __u64 at, const __u64 bound, const __u64 limit,
+					__u64 room, const struct io *io, __u64 length)
 {
-	__u32 done = 0;
+	__u64 done = 0;
 
 	if (io->kind == IO_UNREADABLE)
 		return 0;
@@ -60,7 +60,7 @@ static __always_inline __u32 copy_bytes(__u8 *buffer, __u32 at, const __u32 boun
 		room = length;
 	for (__u32 i = 0; i < SEGMENTS_MAX; i++) {
 		struct user_iovec segment = { .base = io->base, .length = length };
-		__u32 size, to = at + done;
+		__u64 size, to = at + done;
 
 		if (done >= room)
 			break;

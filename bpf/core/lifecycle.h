@@ -6,7 +6,7 @@
 #include "event.h"
 
 /* In a softirq as often as not: it may have interrupted the very hook that holds the lock. */
-static __always_inline void on_close(struct connection *conn, struct sock *sk)
+static __always_inline void on_gone(struct connection *conn, struct sock *sk)
 {
 	__u32 error = BPF_CORE_READ(sk, sk_err);
 	__u32 end = error ? END_RESET : END_FIN;
@@ -20,14 +20,34 @@ static __always_inline void on_close(struct connection *conn, struct sock *sk)
 	end_connection(conn, end, error);
 }
 
+/* TCP has no more to do, but the application may have: what came with the peer's FIN is read from
+ * a socket that is closed already. Then the socket's destruction is the end. */
+static __always_inline void on_close(struct connection *conn, struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	__u32 unread = BPF_CORE_READ(tp, rcv_nxt) - BPF_CORE_READ(tp, copied_seq);
+
+	if (!BPF_CORE_READ(sk, sk_err) && unread > conn->peer_closed)
+		return;
+	on_gone(conn, sk);
+}
+
 /* A server that sends its FIN has said all that it will say, a client that does may only wait. */
 static __always_inline void on_own_fin(struct connection *conn)
 {
 	if (conn->record.header.role != ROLE_SERVER || conn->phase == PHASE_IDLE || !try_lock(conn))
 		return;
 	if (conn->phase != PHASE_IDLE)
-		finish_exchange(conn, END_FIN, 0);
+		finish_by_fin(conn);
 	release(conn);
+}
+
+static __always_inline void on_destroy(struct sock *sk)
+{
+	struct connection *conn = find_connection((__u64)sk);
+
+	if (conn)
+		on_gone(conn, sk);
 }
 
 static __always_inline void on_state(struct sock *sk, int state)
@@ -39,10 +59,10 @@ static __always_inline void on_state(struct sock *sk, int state)
 	conn = find_connection((__u64)sk);
 	if (!conn)
 		return;
-	if (state == TCP_CLOSE)
-		on_close(conn, sk);
-	else if (state == TCP_CLOSE_WAIT)
+	if (state == TCP_CLOSE_WAIT)
 		conn->peer_closed = 1;
+	else if (state == TCP_CLOSE)
+		on_close(conn, sk);
 	else
 		on_own_fin(conn);
 }

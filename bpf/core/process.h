@@ -53,7 +53,7 @@ static __always_inline void fill_process(struct record_header *header, struct ta
 
 static __always_inline __u32 copy_range(__u8 *to, const __u32 limit, __u64 start, __u64 end)
 {
-	__u32 size = end - start;
+	__u64 size = end - start;
 
 	OPAQUE(size);
 	if (size > limit)
@@ -68,7 +68,7 @@ static __always_inline void announce_process(struct task_struct *task)
 	__u32 zero = 0;
 	struct process_notice *notice = bpf_map_lookup_elem(&process_notice, &zero);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	__u32 arguments, environment;
+	__u64 arguments, environment;
 	const unsigned char *name;
 
 	if (!notice)

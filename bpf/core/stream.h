@@ -25,9 +25,9 @@ static __always_inline struct call *this_call(__u32 sending)
 	return bpf_map_lookup_elem(&calls, &sending);
 }
 
-static __always_inline void send_piece(struct connection *conn, struct call *call, __u32 captured)
+static __always_inline void send_piece(struct connection *conn, struct call *call, __u64 captured)
 {
-	__u32 size = conn->path_length;
+	__u64 size = conn->path_length;
 
 	call->piece.captured = captured;
 	call->piece.path_captured = 0;
@@ -77,7 +77,7 @@ static __always_inline void stream_bytes(struct connection *conn, struct call *c
 
 /* A stretch of the exchange so far, out of the connection's own buffer. */
 static __always_inline void stream_captured(struct connection *conn, struct call *call, __u32 direction,
-					    __u64 offset, __u64 time, __u32 length, __u32 from, __u32 captured)
+					    __u64 offset, __u64 time, __u32 length, __u64 from, __u64 captured)
 {
 	start_piece(conn, call, direction, offset, time, length);
 	OPAQUE(from);

@@ -7,6 +7,8 @@
 
 /* Keeps the compiler from using what it knows of a value, so that the bounds check that the
  * verifier needs stays where it was written. */
+/* Bounds are 64 bits wide: without 32-bit jumps (-mcpu=v2) the compiler checks a shifted copy of a
+ * narrower value, and the verifier does not connect the two. */
 #define OPAQUE(value) asm volatile("" : "+r"(value))
 
 /* Compare-and-swap came with 5.12 (5ffa25502b5a); 5.10 refuses the instruction even in dead code.

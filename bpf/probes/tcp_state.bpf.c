@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The ends of TCP connections: the tracepoint inet_sock_set_state (4.16), two ways to attach to it. */
+/* The ends of TCP connections: the tracepoints inet_sock_set_state and tcp_destroy_sock (4.16), two
+ * ways to attach to them. */
 #include "../core/lifecycle.h"
 #include <bpf/bpf_tracing.h>
 
@@ -16,5 +17,19 @@ SEC("?raw_tp/inet_sock_set_state")
 int state_raw(struct bpf_raw_tracepoint_args *ctx)
 {
 	on_state((struct sock *)ctx->args[0], (int)ctx->args[2]);
+	return 0;
+}
+
+SEC("?tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroy_btf, struct sock *sk)
+{
+	on_destroy(sk);
+	return 0;
+}
+
+SEC("?raw_tp/tcp_destroy_sock")
+int destroy_raw(struct bpf_raw_tracepoint_args *ctx)
+{
+	on_destroy((struct sock *)ctx->args[0]);
 	return 0;
 }

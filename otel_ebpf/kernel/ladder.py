@@ -48,8 +48,8 @@ LADDERS: Ladders = {
     ),
     "process": (Rung("raw_tracepoint", "process", ("process_fork", "process_exec", "process_exit"), ""),),
     "tcp_state": (
-        Rung("tp_btf", "tcp_state", ("state_btf",), ""),
-        Rung("raw_tracepoint", "tcp_state", ("state_raw",), ""),
+        Rung("tp_btf", "tcp_state", ("state_btf", "destroy_btf"), ""),
+        Rung("raw_tracepoint", "tcp_state", ("state_raw", "destroy_raw"), ""),
     ),
     PAYLOAD: (
         Rung(
