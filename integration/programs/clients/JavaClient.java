@@ -20,8 +20,8 @@ public final class JavaClient {
             String name = mark + "-" + i;
             HttpRequest request =
                     HttpRequest.newBuilder(URI.create(url + "?n=" + name)).method(method, body).build();
-            long start = System.currentTimeMillis() * 1_000_000L;
             long began = System.nanoTime();
+            long start = System.currentTimeMillis() * 1_000_000L;
             HttpResponse<byte[]> response = client.send(request, BodyHandlers.ofByteArray());
             long took = System.nanoTime() - began;
             System.out.printf(

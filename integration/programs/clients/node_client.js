@@ -28,8 +28,8 @@ async function main() {
   const request = kind === 'fetch' ? byFetch : byHttp;
   for (let i = 0; i < Number(count); i += 1) {
     const name = `${mark}-${i}`;
-    const start = (BigInt(Date.now()) * 1000000n).toString();
     const began = process.hrtime.bigint();
+    const start = (BigInt(Date.now()) * 1000000n).toString();
     const status = await request(`${url}?n=${name}`);
     const took = (process.hrtime.bigint() - began).toString();
     console.log(`{"n": "${name}", "start_ns": ${start}, "duration_ns": ${took}, "status": ${status}}`);
