@@ -112,13 +112,18 @@ def _job(command: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def _boot(kernel: Kernel, share: Path, timeout: float) -> None:
-    """Run the emulator to its end; it and its helpers form a process group, which ends with it."""
+    """Run the emulator to its end; it and its helpers form a process group, which ends with it.
+
+    A test run that is killed takes the emulator with it: `timeout` then gets a signal and passes it on
+    to the group.
+    """
+    guarded = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5", str(int(timeout) + 5)]
     arguments = ["--disable-kvm", "--run", str(kernel.image), "--cpus", str(_CPUS), "--memory", _MEMORY]
     arguments += ["--rwdir", str(share), f"--qemu-opts={_CACHED_VIEW}"]
     path = f"{_STARTER.parent}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     with (share / "console").open("wb") as console:
         starter = subprocess.Popen(
-            [str(_STARTER), *arguments, "--", f"sh {share}/enter.sh"],
+            [*guarded, str(_STARTER), *arguments, "--", f"sh {share}/enter.sh"],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
