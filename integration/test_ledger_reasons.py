@@ -120,7 +120,7 @@ def test_more_connections_than_the_map_holds(rung: str, start_agent: StartAgent)
 def test_ring_without_room_for_pieces(rung: str, start_agent: StartAgent) -> None:
     """piece_ring_full: a connection in stream mode while nobody reads."""
     port = free_port()
-    traced = start_agent(rung, config={**_ports(port), "capture": {"ring_bytes": 4096}})
+    traced = start_agent(rung, config={**_ports(port), "capture": {"ring_bytes": 16384}})
     case = PIPELINING["three_in_one_send"]
     warm = [one for one in case.client if one != ["close"]]
     flood_out, flood_back = [["send", get("/p") * 3]] * 60, [HEAD_END] * 180 + [["send", OK * 180]]
