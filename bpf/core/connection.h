@@ -45,8 +45,8 @@ struct message {
 
 /*
  * data: the captured request, right behind it the captured response (so that a record is one
- * copy), and behind both a window through which heads longer than the capture are followed.
- * Its size, and so the map's value size, is fixed by user space from the capture sizes.
+ * copy), and behind both a window through which heads longer than the capture are followed, and
+ * 16 bytes so that words may be read at its very end. user space fixes the map's value size so.
  */
 struct connection {
 	__u32 locked;
@@ -95,13 +95,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct connection);
 } empty_connection SEC(".maps");
-
-#define CAPTURE_LIMIT (request_capture > response_capture ? request_capture : response_capture)
-#define WINDOW_START (request_capture + response_capture)
-/* The window, and 16 bytes so that words may be read at its very end.
- * kernel/attacher.py computes the maps' value size in the same way. */
-#define WINDOW_SIZE (CAPTURE_LIMIT > 1024 ? CAPTURE_LIMIT : 1024)
-#define DATA_END (WINDOW_START + WINDOW_SIZE)
 
 /* A bounded wait: the other side needs a microsecond at most, and a try takes a tenth. Nobody waits
  * for a CPU that was interrupted: the softirq that finds the lock taken there leaves a note. */

@@ -125,13 +125,14 @@ static __always_inline void on_request(struct connection *conn, struct call *cal
 		switch_to_stream(conn, call, before, captured);
 		return;
 	}
-	take_request(conn, &call->io, length, now);
+	take_request(conn, call, length, sending, now);
 	if (request_overrun(conn) ||
 	    (!before && record->request_captured >= 8 && word_at(conn, 0) == HTTP2_PREFACE))
 		switch_to_stream(conn, call, before, captured);
 }
 
-static __always_inline void on_response(struct connection *conn, struct call *call, __u32 length, __u64 now)
+static __always_inline void on_response(struct connection *conn, struct call *call, __u32 length, bool sending,
+					__u64 now)
 {
 	struct exchange_record *record = &conn->record;
 	__u32 end;
@@ -150,7 +151,7 @@ static __always_inline void on_response(struct connection *conn, struct call *ca
 		conn->request.state = HEAD_UNKNOWN;
 		conn->phase = PHASE_REQUEST;
 	}
-	take_response(conn, &call->io, length, now);
+	take_response(conn, call, length, sending, now);
 	end = response_ended(conn);
 	if (end == END_NONE)
 		return;
@@ -263,7 +264,7 @@ static __noinline int on_bytes(struct sock *sk, struct call *call, __u32 length,
 		if (request)
 			on_request(conn, call, sk, length, sending, now);
 		else
-			on_response(conn, call, length, now);
+			on_response(conn, call, length, sending, now);
 	}
 	if (conn->mode == MODE_STREAM) /* from before, or from this call on */
 		stream_bytes(conn, call, request ? DIRECTION_REQUEST : DIRECTION_RESPONSE,

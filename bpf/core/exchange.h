@@ -37,7 +37,7 @@ static __always_inline __u32 append_path(struct connection *conn, __u64 size)
 
 	OPAQUE(size);
 	OPAQUE(length);
-	if (size > WINDOW_START || length > 108)
+	if (size > window_start || length > 108)
 		return 0;
 	bpf_probe_read_kernel(conn->data + size, length, conn->path);
 	return length;
@@ -61,7 +61,7 @@ static __always_inline void send_exchange(struct connection *conn, __u8 kind, __
 	record->path_captured = conn->path_length ? append_path(conn, size) : 0;
 	size += sizeof(*record) + record->path_captured;
 	OPAQUE(size);
-	if (size > sizeof(*record) + WINDOW_START + 108)
+	if (size > sizeof(*record) + window_start + 108)
 		return;
 	emit_for(conn, record, size, passed, dropped);
 }
@@ -94,7 +94,7 @@ static __always_inline void finish_amending(struct connection *conn)
 }
 
 /* The last chunk may be followed by trailer fields: then it stands a little before the end. The
- * last conn->copied bytes stand in the window. Global for the same reasons as `scan`. */
+ * last conn->copied bytes stand in the window. Global for the same reasons as `scan_step`. */
 __noinline int scan_trailers(__u64 sk, int request)
 {
 	const __u64 last_chunk = WORD('\r', '\n', '0', '\r', '\n', 0, 0, 0);
@@ -105,7 +105,7 @@ __noinline int scan_trailers(__u64 sk, int request)
 		return 0;
 	message = request ? &conn->request : &conn->response;
 	for (__u32 i = 0; i < TRAILERS_MAX; i++) {
-		__u64 word = word_at(conn, WINDOW_START + i);
+		__u64 word = word_at(conn, window_start + i);
 
 		if (i + 5 > conn->copied)
 			break;
@@ -122,7 +122,7 @@ static __always_inline void look_for_trailers(struct connection *conn, struct me
 
 	OPAQUE(size);
 	if (size > TRAILERS_MAX ||
-	    read_bytes(conn->data + WINDOW_START, size, last->base + last->length - size, kernel))
+	    read_bytes(conn->data + window_start, size, last->base + last->length - size, kernel))
 		return;
 	conn->copied = size;
 	scan_trailers(conn->record.header.socket, message == &conn->request);
@@ -155,41 +155,6 @@ static __always_inline void look_for_last_chunk(struct connection *conn, struct 
 		message->flags |= MESSAGE_LAST_CHUNK;
 	else if (word >> 32 == WORD('\r', '\n', '\r', '\n', 0, 0, 0, 0))
 		look_for_trailers(conn, message, &last, io->kind == IO_KERNEL_BUFFERS);
-}
-
-/* Captures what still fits of this call's bytes and follows the head through all of them. */
-static __always_inline void take_bytes(struct connection *conn, struct message *message, __u32 at, __u32 room,
-				       const struct io *io, __u32 length, bool request, __u16 *captured)
-{
-	__u32 done;
-
-	/* By way of memory, so that the verifier forgets how many bytes which path copied: it
-	 * would follow each of them through all of the below. */
-	*(volatile __u32 *)&conn->copied =
-		copy_bytes(conn->data, at, WINDOW_START, CAPTURE_LIMIT, room, io, length);
-	done = *(volatile __u32 *)&conn->copied;
-	*captured += done;
-	if (message->state == HEAD_OPEN) {
-		if (done) {
-			bool first = message->end == message->line && !message->consumed;
-
-			message->end = at + done;
-			if (first && !may_be_http(conn, message, request))
-				message->state = HEAD_UNKNOWN;
-			else
-				scan(conn->record.header.socket, request);
-		}
-		if (done < length && done < room) /* unreadable: the head has a hole */
-			message->state = HEAD_UNKNOWN;
-		else if (done < length && message->state == HEAD_OPEN) {
-			conn->rest = *io;
-			conn->rest_length = length - done;
-			advance(&conn->rest, done);
-			scan_behind(conn, message, request);
-		}
-	}
-	if (message->flags & MESSAGE_CHUNKED && message->state == HEAD_DONE)
-		look_for_last_chunk(conn, message, io, length);
 }
 
 /* More than the request's own bytes have come: the client did not wait. */
@@ -234,46 +199,6 @@ static __always_inline __u32 response_ended(const struct connection *conn)
 	    conn->record.response_bytes >= response->consumed + response->length)
 		return END_LENGTH;
 	return END_NONE;
-}
-
-static __always_inline void take_request(struct connection *conn, const struct io *io, __u32 length, __u64 now)
-{
-	struct exchange_record *record = &conn->record;
-	__u32 at = record->request_captured;
-	bool whole = record->request_bytes == at && !record->response_captured;
-
-	record->request_end = now;
-	record->request_bytes += length;
-	take_bytes(conn, &conn->request, at, whole ? request_capture - at : 0, io, length, true,
-		   &record->request_captured);
-	if (conn->request.context_at)
-		take_context(conn, &conn->request);
-}
-
-static __always_inline void take_response(struct connection *conn, const struct io *io, __u32 length, __u64 now)
-{
-	struct exchange_record *record = &conn->record;
-	__u32 behind = record->response_captured;
-	__u32 at = record->request_captured + behind;
-	bool whole = record->response_bytes == behind;
-
-	if (conn->phase == PHASE_REQUEST) {
-		conn->phase = PHASE_RESPONSE;
-		if (!record->response_start) {
-			start_head(&conn->response, at);
-			if (conn->request.state == HEAD_UNKNOWN)
-				conn->response.state = HEAD_UNKNOWN;
-		}
-		record->response_start = now;
-	}
-	record->response_end = now;
-	record->response_bytes += length;
-	take_bytes(conn, &conn->response, at, whole ? response_capture - behind : 0, io, length, false,
-		   &record->response_captured);
-	/* An interim response (1xx) is not the answer: whatever comes next is. */
-	if (conn->response.state == HEAD_OPEN && conn->response.consumed && !conn->response.lines &&
-	    conn->response.line == conn->response.end)
-		conn->phase = PHASE_REQUEST;
 }
 
 #endif

@@ -13,7 +13,8 @@
 #include "context.h"
 
 #define HEAD_MAX 8192
-#define SCAN_ROUNDS 192 /* words and lines of 1 KiB; what is left is looked at with the next bytes */
+#define SCAN_ROUNDS 56 /* words and lines that are looked at in one go: most heads need no second */
+#define SCAN_STEPS 40 /* further goes, for HEAD_MAX in lines of two words and more */
 #define LINE_KEPT 128 /* of a line that is moved to the front of the window */
 #define WINDOW_STEP 512 /* bytes that are looked at in one go behind the capture */
 
@@ -43,7 +44,7 @@
 static __always_inline __u64 word_at(struct connection *conn, __u64 at)
 {
 	OPAQUE(at);
-	if (at > DATA_END)
+	if (at > data_end)
 		return 0;
 	return *(__u64 *)(conn->data + at);
 }
@@ -51,7 +52,7 @@ static __always_inline __u64 word_at(struct connection *conn, __u64 at)
 static __always_inline __u8 byte_at(struct connection *conn, __u64 at)
 {
 	OPAQUE(at);
-	if (at > DATA_END)
+	if (at > data_end)
 		return 0;
 	return conn->data[at];
 }
@@ -175,23 +176,13 @@ static __always_inline void take_context(struct connection *conn, struct message
 	if (byte_at(conn, at) == ' ')
 		at++;
 	OPAQUE(at);
-	if (at < DATA_END - 64)
+	if (at < data_end - 64)
 		take_traceparent(&conn->record.header.context, conn->data + at);
 }
 
-/*
- * Looks at what arrived since the last call: [position, end) of data. A global function: the
- * verifier walks it once, on its own, and not for each state in which it may be called; and with
- * scalar arguments, which are all that global functions take before 5.12 (e5069b9c23b3).
- */
-__noinline int scan(__u64 sk, int request)
+/* Looks at what arrived since the last call: [position, end) of data. */
+static __noinline int scan(struct connection *conn, struct message *message, bool request)
 {
-	struct connection *conn = find_connection(sk);
-	struct message *message;
-
-	if (!conn)
-		return 0;
-	message = request ? &conn->request : &conn->response;
 	for (int i = 0; i < SCAN_ROUNDS; i++) {
 		__u32 at = message->position, end = message->end, next;
 		__u64 word, found;
@@ -243,7 +234,7 @@ static __always_inline bool may_be_http(struct connection *conn, struct message 
 /* Moves the incomplete line to the front of the window, so that what follows fits behind it. */
 static __always_inline void rewind_window(struct connection *conn, struct message *message)
 {
-	__u64 start = WINDOW_START, line = message->line, kept = message->end - line;
+	__u64 start = window_start, line = message->line, kept = message->end - line;
 
 	if (kept > LINE_KEPT) { /* longer than any field that is looked at */
 		message->consumed += kept - LINE_KEPT;
@@ -251,7 +242,7 @@ static __always_inline void rewind_window(struct connection *conn, struct messag
 	}
 	OPAQUE(kept);
 	OPAQUE(line);
-	if (kept > LINE_KEPT || line > DATA_END - LINE_KEPT)
+	if (kept > LINE_KEPT || line > data_end - LINE_KEPT)
 		return;
 	bpf_probe_read_kernel(conn->data + start, kept, conn->data + line);
 	if (message->context_at >= start)
@@ -260,8 +251,14 @@ static __always_inline void rewind_window(struct connection *conn, struct messag
 	message->position = message->end = start + kept;
 }
 
-/* One step through the bytes of a call behind those that were captured: conn->rest. Global for
- * the same reasons. Returns whether there is more to look at. */
+/*
+ * One further step through a head: through what is captured, then through the bytes of the call
+ * behind that, conn->rest. Returns whether there is more to look at.
+ *
+ * A global function: the verifier walks it once, on its own, and not for each state in which it may
+ * be called; and with scalar arguments, which are all that global functions take before 5.12
+ * (e5069b9c23b3), hence the second look-up.
+ */
 __noinline int scan_step(__u64 sk, int request)
 {
 	struct connection *conn = find_connection(sk);
@@ -271,21 +268,25 @@ __noinline int scan_step(__u64 sk, int request)
 	if (!conn)
 		return 0;
 	message = request ? &conn->request : &conn->response;
-	if (message->end < WINDOW_START || message->end > DATA_END - WINDOW_STEP)
-		rewind_window(conn, message);
-	done = copy_bytes(conn->data, message->end, DATA_END - WINDOW_STEP, WINDOW_STEP, WINDOW_STEP,
-			  &conn->rest, conn->rest_length);
-	message->end += done;
-	scan(sk, request);
-	advance(&conn->rest, done);
-	conn->rest_length -= done;
-	return done && conn->rest_length && message->state == HEAD_OPEN;
+	if (message->position >= message->end) {
+		if (message->end < window_start || message->end > data_end - WINDOW_STEP)
+			rewind_window(conn, message);
+		done = copy_bytes(conn->data, message->end, data_end - WINDOW_STEP, WINDOW_STEP, WINDOW_STEP,
+				  &conn->rest, conn->rest_length);
+		if (!done)
+			return 0;
+		message->end += done;
+		advance(&conn->rest, done);
+		conn->rest_length -= done;
+	}
+	scan(conn, message, request);
+	return message->state == HEAD_OPEN && (message->position < message->end || conn->rest_length);
 }
 
-/* The head goes on behind what was captured. It is followed for HEAD_MAX bytes. */
-static __always_inline void scan_behind(struct connection *conn, struct message *message, bool request)
+/* The head goes on: it is followed for HEAD_MAX bytes. */
+static __always_inline void scan_on(struct connection *conn, struct message *message, bool request)
 {
-	for (int i = 0; i < HEAD_MAX / WINDOW_STEP; i++)
+	for (int i = 0; i < SCAN_STEPS; i++)
 		if (!scan_step(conn->record.header.socket, request))
 			break;
 	if (message->state == HEAD_OPEN && (conn->rest_length || message->consumed > HEAD_MAX))

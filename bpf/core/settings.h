@@ -15,6 +15,11 @@
 const volatile __u32 request_capture = 1024;
 const volatile __u32 response_capture = 256;
 const volatile __u32 piece_capture = 4096;
+/* Of connection.data (core/connection.h): where the window behind the captures starts and ends, and
+ * the largest of the captures. Settled by user space, for each would cost four loads here. */
+const volatile __u32 window_start = 1280;
+const volatile __u32 data_end = 2304;
+const volatile __u32 capture_limit = 1024;
 const volatile __u64 id_secret_low = 0;
 const volatile __u64 id_secret_high = 0;
 /* The agent's pid namespace as bpf_get_ns_current_pid_tgid wants it; 0: the initial one. */

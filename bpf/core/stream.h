@@ -3,27 +3,7 @@
 #ifndef OTEL_EBPF_STREAM_H
 #define OTEL_EBPF_STREAM_H
 
-#include "exchange.h"
-
-struct call {
-	struct io io; /* where the call's bytes stand: here and not on the stack, so that the verifier
-		       * does not tell the ways of finding them apart all the way down */
-	struct piece_record piece;
-	__u8 data[PIECE_CAPTURE_MAX * 2 + 128];
-};
-
-/* One for each CPU and for each direction of the call, whose hooks do not nest. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, struct call);
-} calls SEC(".maps");
-
-static __always_inline struct call *this_call(__u32 sending)
-{
-	return bpf_map_lookup_elem(&calls, &sending);
-}
+#include "take.h"
 
 static __always_inline void send_piece(struct connection *conn, struct call *call, __u64 captured)
 {
@@ -82,7 +62,7 @@ static __always_inline void stream_captured(struct connection *conn, struct call
 	start_piece(conn, call, direction, offset, time, length);
 	OPAQUE(from);
 	OPAQUE(captured);
-	if (from > WINDOW_START || captured > CAPTURE_LIMIT)
+	if (from > window_start || captured > capture_limit)
 		return;
 	bpf_probe_read_kernel(call->data, captured, conn->data + from);
 	call->piece.header.flags &= ~CAPTURE_TRUNCATED;

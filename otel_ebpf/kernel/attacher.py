@@ -30,8 +30,8 @@ from otel_ebpf.kernel.messages import (
 
 _WALK = Struct("<QQQQQ")  # struct walk
 _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
-_WINDOW_MINIMUM: Final = 1024  # WINDOW_SIZE, bpf/core/connection.h
-_WORD_SLACK: Final = 16
+_WINDOW_MINIMUM: Final = 1024
+_WORD_SLACK: Final = 16  # bpf/core/connection.h
 
 
 @dataclass
@@ -186,6 +186,9 @@ def _constants(request: Attach) -> dict[str, int]:
         "request_capture": request.request_bytes,
         "response_capture": request.response_bytes,
         "piece_capture": request.piece_bytes,
+        "capture_limit": max(request.request_bytes, request.response_bytes),
+        "window_start": request.request_bytes + request.response_bytes,
+        "data_end": _data_end(request),
         "id_secret_low": request.id_secret[0],
         "id_secret_high": request.id_secret[1],
         "agent_namespace_device": namespace.st_dev if inside else 0,
@@ -193,13 +196,17 @@ def _constants(request: Attach) -> dict[str, int]:
     }
 
 
+def _data_end(request: Attach) -> int:
+    """Return the size of a connection's captures and of the window behind them."""
+    window = max(request.request_bytes, request.response_bytes, _WINDOW_MINIMUM)
+    return request.request_bytes + request.response_bytes + window
+
+
 def _value_sizes(loaded: BpfObject, request: Attach) -> dict[str, int]:
-    """Size of a connection with its captures and window: DATA_END in bpf/core/connection.h."""
+    """Return the sizes that values of the connections' maps must have."""
     if "connections" not in loaded.maps:
         return {}
-    window = max(request.request_bytes, request.response_bytes, _WINDOW_MINIMUM)
-    data = request.request_bytes + request.response_bytes + window + _WORD_SLACK
-    size = loaded.value_size("connections") + data
+    size = loaded.value_size("connections") + _data_end(request) + _WORD_SLACK
     size += -size % 8
     return {"connections": size, "empty_connection": size}
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one call's bytes do to an exchange: capture them, and follow the head through them. */
+#ifndef OTEL_EBPF_TAKE_H
+#define OTEL_EBPF_TAKE_H
+
+#include "call.h"
+#include "exchange.h"
+
+/* Where the next bytes of this direction are captured, and how many still fit: none behind a hole. */
+static __always_inline __u32 capture_room(const struct exchange_record *record, __u32 length, bool request, __u32 *at)
+{
+	if (request) {
+		*at = record->request_captured;
+		if (record->request_bytes != *at + length || record->response_captured)
+			return 0;
+		return request_capture - *at;
+	}
+	*at = record->request_captured + record->response_captured;
+	if (record->response_bytes != record->response_captured + length)
+		return 0;
+	return response_capture - record->response_captured;
+}
+
+/*
+ * Follows the head through a call's bytes, conn->copied of which have just been captured, and looks
+ * for the end of a chunked body. Global for the same reasons as `scan_step`.
+ */
+__noinline int follow(__u64 sk, __u32 length, int request, int sending)
+{
+	struct connection *conn = find_connection(sk);
+	struct call *call = this_call(sending);
+	struct message *message;
+	__u32 done, captured;
+
+	if (!conn || !call)
+		return 0;
+	message = request ? &conn->request : &conn->response;
+	captured = conn->record.request_captured + (request ? 0 : conn->record.response_captured);
+	done = conn->copied;
+	if (message->state == HEAD_OPEN && done) {
+		bool first = message->end == message->line && !message->consumed;
+
+		message->end = captured;
+		if (first && !may_be_http(conn, message, request))
+			message->state = HEAD_UNKNOWN;
+		else
+			scan(conn, message, request);
+	}
+	if (message->state == HEAD_OPEN && (message->position < message->end || done < length)) {
+		conn->rest = call->io;
+		conn->rest_length = length - done;
+		advance(&conn->rest, done);
+		scan_on(conn, message, request);
+	}
+	if (request && message->context_at)
+		take_context(conn, message);
+	if (message->flags & MESSAGE_CHUNKED && message->state == HEAD_DONE)
+		look_for_last_chunk(conn, message, &call->io, length);
+	return 0;
+}
+
+/* Captures what still fits of this call's bytes, which are counted already. */
+static __always_inline void take_bytes(struct connection *conn, struct call *call, __u32 length, bool request,
+				       bool sending)
+{
+	struct message *message = request ? &conn->request : &conn->response;
+	__u32 at, room = capture_room(&conn->record, length, request, &at);
+
+	conn->copied = copy_bytes(conn->data, at, window_start, capture_limit, room, &call->io, length);
+	if (request)
+		conn->record.request_captured += conn->copied;
+	else
+		conn->record.response_captured += conn->copied;
+	if (message->state == HEAD_OPEN && conn->copied < length && conn->copied < room)
+		message->state = HEAD_UNKNOWN; /* unreadable: the head has a hole */
+	if (message->state == HEAD_OPEN || message->flags & MESSAGE_CHUNKED)
+		follow(conn->record.header.socket, length, request, sending);
+}
+
+/* Most calls of a long body have nothing to say: it is captured, and its length is known. */
+static __always_inline bool worth_taking(const struct message *message, const struct call *call, __u32 captured,
+					 __u32 limit)
+{
+	if (call->io.kind == IO_UNREADABLE)
+		return false;
+	return captured < limit || message->state == HEAD_OPEN || message->flags & MESSAGE_CHUNKED;
+}
+
+static __always_inline void take_request(struct connection *conn, struct call *call, __u32 length, bool sending,
+					 __u64 now)
+{
+	struct exchange_record *record = &conn->record;
+
+	record->request_end = now;
+	record->request_bytes += length;
+	if (worth_taking(&conn->request, call, record->request_captured, request_capture))
+		take_bytes(conn, call, length, true, sending);
+	else if (conn->request.state == HEAD_OPEN)
+		conn->request.state = HEAD_UNKNOWN;
+}
+
+static __always_inline void take_response(struct connection *conn, struct call *call, __u32 length, bool sending,
+					  __u64 now)
+{
+	struct exchange_record *record = &conn->record;
+	struct message *response = &conn->response;
+
+	if (conn->phase == PHASE_REQUEST) {
+		conn->phase = PHASE_RESPONSE;
+		if (!record->response_start) {
+			start_head(response, record->request_captured);
+			if (conn->request.state == HEAD_UNKNOWN)
+				response->state = HEAD_UNKNOWN;
+		}
+		record->response_start = now;
+	}
+	record->response_end = now;
+	record->response_bytes += length;
+	if (worth_taking(response, call, record->response_captured, response_capture))
+		take_bytes(conn, call, length, false, sending);
+	else if (response->state == HEAD_OPEN)
+		response->state = HEAD_UNKNOWN;
+	/* An interim response (1xx) is not the answer: whatever comes next is. */
+	if (response->state == HEAD_OPEN && response->consumed && !response->lines &&
+	    response->line == response->end)
+		conn->phase = PHASE_REQUEST;
+}
+
+#endif
