@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -98,22 +99,44 @@ def _verdict(traced: Traced, run: Run) -> str:
     return counted or "LOST"
 
 
+def _observe(traced: Traced, chosen: Sequence[Way]) -> dict[str, str]:
+    """Run these ways one after another; return the verdict of each, by row."""
+    runs = [_run(traced, way) for way in chosen]
+    whole = [run for run in runs if not any(run.counted[name] for name in UNSEEN)]
+
+    def arrived() -> bool:
+        return all(len(traced.backend.spans(run.port)) >= 2 * COUNT for run in whole)
+
+    wait_until(arrived, 2, every=0.1)
+    time.sleep(slack(0.4))
+    return {run.way.row: _verdict(traced, run) for run in runs}
+
+
+def _confirm(traced: Traced, observed: dict[str, str], doubtful: Sequence[Way]) -> None:
+    """Run these again until two verdicts agree: what strangers do is counted in the same ledger."""
+    for _ in range(3):
+        again = _observe(traced, doubtful)
+        doubtful = [way for way in doubtful if observed[way.row] != again[way.row]]
+        observed.update(again)
+        if not doubtful:
+            break
+
+
 @pytest.mark.guest
 def test_ways(rung: str, start_agent: Callable[..., Traced]) -> None:
     """Compare with docs/ways.md, where that was observed on a kernel of this version."""
     only = {"discovery": {"include": [{"executable": "ways64"}, {"executable": "ways32"}]}}
     traced = start_agent(rung, config=only)
-    runs = [_run(traced, way) for way in _ways()]
-    wanted = 2 * COUNT * sum(1 for run in runs if not any(run.counted[name] for name in UNSEEN))
-    wait_until(lambda: len(traced.backend.spans()) >= wanted, 5, every=0.1)
-    wait_until(lambda: False, 0.5)
-    observed = {run.way.row: _verdict(traced, run) for run in runs}
-    lost = [row for row, verdict in observed.items() if verdict == "LOST"]
-    assert not lost, f"neither seen nor counted on {rung}: {lost}"
-    table = Table()
+    table, every = Table(), _ways()
+    known = table.column(rung) if table.kernels.get(rung) == kernel() else {}
+    observed = _observe(traced, every)
+    _confirm(
+        traced, observed, [way for way in every if observed[way.row] not in ("seen", known.get(way.row))]
+    )
     if os.environ.get("OTEL_EBPF_WRITE_DOCS") == "1":
         table.write(rung, observed)
-    elif table.kernels.get(rung) == kernel():
-        known = table.column(rung)
+    lost = [row for row, verdict in observed.items() if verdict == "LOST"]
+    assert not lost, f"neither seen nor counted on {rung}: {lost}"
+    if known and os.environ.get("OTEL_EBPF_WRITE_DOCS") != "1":
         changed = {row: (known.get(row), now) for row, now in observed.items() if known.get(row) != now}
         assert not changed, f"docs/ways.md says otherwise (known, now): {changed}"
