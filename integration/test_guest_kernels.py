@@ -18,7 +18,7 @@ from tests.allowed_skips import LIST, allowed_patterns, unlisted
 
 _CHOSEN = os.environ.get("OTEL_EBPF_GUESTS") or ",".join(DEFAULT)
 GUESTS = tuple(RELEASES) if _CHOSEN == "all" else tuple(_CHOSEN.split(","))
-PYTEST_SECONDS = 900
+PYTEST_SECONDS = 1500
 
 pytestmark = pytest.mark.timeout(PYTEST_SECONDS + 120)
 
