@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def _held_by(pid: int, what: str) -> set[int]:
     found = set()
     for holder in (pid, *_children(pid)):
         for info in Path(f"/proc/{holder}/fdinfo").iterdir():
-            found |= {int(one) for one in wanted.findall(info.read_text())}
+            with suppress(FileNotFoundError):  # closed since the folder was listed
+                found |= {int(one) for one in wanted.findall(info.read_text())}
     return found
 
 

@@ -94,6 +94,6 @@ def test_ledger_is_exported(traced: Traced) -> None:
 
     def stages() -> set[str]:
         metrics = traced.backend.receiver.metrics("ebpf.ledger.records")
-        return {str(point.attributes.get("stage")) for metric in metrics for point in metric.points}
+        return {str(point.attributes["stage"]).split(".")[0] for metric in metrics for point in metric.points}
 
     assert wait_until(lambda: {"kernel", "reader", "protocol", "signal", "export"} <= stages(), 5), stages()
