@@ -64,7 +64,13 @@ static __always_inline __u8 read_hex(__u8 *to, const __u8 *text, const int pairs
 	return any;
 }
 
-/* `text`: version "-" trace id "-" parent id "-" flags; 55 readable bytes. */
+/* What may stand behind the flags: nothing in version 00, more fields in versions to come. */
+static __always_inline bool ends_traceparent(__u8 after, __u8 version)
+{
+	return after == '\r' || after == '\n' || after == ' ' || after == '\t' || (after == '-' && version);
+}
+
+/* `text`: version "-" trace id "-" parent id "-" flags, and what is behind; 56 readable bytes. */
 static __noinline int take_traceparent(struct trace_context *context, const __u8 *text)
 {
 	struct trace_context found = {};
@@ -76,7 +82,7 @@ static __noinline int take_traceparent(struct trace_context *context, const __u8
 	flags |= read_hex(&found.flags, text + 53, 1);
 	if ((trace | parent | flags) & NOT_HEX || !trace || !parent || version == 0xff)
 		return 0;
-	if (text[2] != '-' || text[35] != '-' || text[52] != '-')
+	if (text[2] != '-' || text[35] != '-' || text[52] != '-' || !ends_traceparent(text[55], version))
 		return 0;
 	__builtin_memcpy(context->trace_id, found.trace_id, 16);
 	__builtin_memcpy(context->parent_id, found.parent_id, 8);

@@ -73,6 +73,8 @@ static __always_inline void check_offset(struct connection *conn, struct sock *s
 		seen = BPF_CORE_READ(tp, copied_seq);
 	}
 	gap = seen - expected;
+	if (!sending && gap && conn->peer_closed)
+		gap--; /* the call read the FIN too */
 	if (!gap || gap >> 31)
 		return;
 	account(LEDGER_EVENT_GAP);

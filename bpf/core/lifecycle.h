@@ -5,6 +5,19 @@
 
 #include "event.h"
 
+/* TCP's own totals against ours. A FIN counts one in each. */
+static __always_inline void check_totals(struct connection *conn, struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	__s32 received = BPF_CORE_READ(tp, copied_seq) - (conn->peer_start + (__u32)conn->received);
+	__s32 sent = BPF_CORE_READ(tp, write_seq) - (conn->local_start + (__u32)conn->sent);
+
+	if (conn->mode == MODE_IGNORED || (received <= 1 && sent <= 1))
+		return;
+	account(LEDGER_EVENT_GAP);
+	conn->record.header.flags |= CAPTURE_UNSEEN;
+}
+
 /* In a softirq as often as not: it may have interrupted the very hook that holds the lock. */
 static __always_inline void on_gone(struct connection *conn, struct sock *sk)
 {
@@ -17,6 +30,7 @@ static __always_inline void on_gone(struct connection *conn, struct sock *sk)
 		if (!try_lock(conn))
 			return; /* the holder ends it when it gives the lock back */
 	}
+	check_totals(conn, sk);
 	end_connection(conn, end, error);
 }
 

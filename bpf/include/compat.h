@@ -26,10 +26,20 @@ static __always_inline bool called_by_32_bit(struct task_struct *task)
 {
 	return REGISTER(task, thread_info.status) & TS_COMPAT;
 }
+
+static __always_inline __u32 argument1_of_32_bit(struct pt_regs *regs)
+{
+	return REGISTER(regs, bx);
+}
 #else
 static __always_inline bool called_by_32_bit(struct task_struct *task)
 {
 	return false; /* 32-bit callers on arm64 are not told apart yet */
+}
+
+static __always_inline __u32 argument1_of_32_bit(struct pt_regs *regs)
+{
+	return SYSCALL_ARGUMENT1(regs);
 }
 #endif
 

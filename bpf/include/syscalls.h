@@ -36,4 +36,29 @@
 #endif
 #define NR_IO_URING_ENTER 426
 
+/* The same of 32-bit callers on x86 (arch/x86/entry/syscalls/syscall_32.tbl). */
+#define NR_I386_SOCKETCALL 102
+
+static __always_inline bool moves_bytes_i386(int number)
+{
+	switch (number) {
+	case 3: /* read */
+	case 4: /* write */
+	case NR_I386_SOCKETCALL:
+	case 145: /* readv */
+	case 146: /* writev */
+	case 187: /* sendfile */
+	case 239: /* sendfile64 */
+	case 313: /* splice */
+	case 337: /* recvmmsg */
+	case 345: /* sendmmsg */
+	case 369 ... 372: /* sendto, sendmsg, recvfrom, recvmsg */
+	case 378: /* preadv2 */
+	case 379: /* pwritev2 */
+	case NR_IO_URING_ENTER:
+		return true;
+	}
+	return false;
+}
+
 #endif

@@ -91,10 +91,12 @@ static __always_inline void on_call(struct pt_regs *regs, int number, long resul
 		on_end_of_stream(sk);
 }
 
-/* A 32-bit caller's numbers and registers are others: none of its calls is read. */
-static __always_inline void on_compat_call(int number)
+/* A 32-bit caller's numbers and registers are others: its calls are counted, not read. */
+static __always_inline void on_compat_call(struct task_struct *task, struct pt_regs *regs, int number)
 {
-	if (number == 3 || number == 4 || number == 102 || (number >= 369 && number <= 372)) /* i386 */
+	__u32 first = argument1_of_32_bit(regs);
+
+	if (number == NR_I386_SOCKETCALL ? first >= 9 /* SYS_SEND */ : !!socket_of(task, first))
 		account(LEDGER_EVENT_UNSEEN_COMPAT);
 }
 
@@ -102,16 +104,20 @@ SEC("?raw_tp/sys_exit")
 int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+	struct task_struct *task;
 	long result = ctx->args[1];
 	int number = SYSCALL_NUMBER(regs);
+	bool ours = sends(number) || receives(number) || number == NR_SPLICE;
+	bool theirs = moves_bytes_i386(number);
 
-	if (result < 0)
+	if (result < 0 || (!ours && !theirs)) /* most calls of the host end here */
 		return 0;
-	if (!sends(number) && !receives(number) && number != NR_SPLICE)
-		return 0;
-	if (called_by_32_bit((struct task_struct *)bpf_get_current_task()))
-		on_compat_call(number);
-	else if (!peeks(regs, number))
-		on_call(regs, number, result);
+	task = (struct task_struct *)bpf_get_current_task();
+	if (!called_by_32_bit(task)) {
+		if (ours && !peeks(regs, number))
+			on_call(regs, number, result);
+	} else if (theirs) {
+		on_compat_call(task, regs, number);
+	}
 	return 0;
 }
