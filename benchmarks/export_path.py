@@ -1,6 +1,7 @@
 """CPU time of the export stage: microseconds a span, from a `Span` to bytes on a real connection.
 
-`python benchmarks/export_path.py [--spans N] [--batch N] [--json]`. The receiver is another process,
+`python -m benchmarks.export_path [--spans N] [--batch N] [--json]`, for work on the exporter; what
+`make bench` measures is benchmarks/user_space.py. The receiver is another process,
 which counts bytes and decodes nothing. Process CPU time of all threads, so that gRPC's own count.
 """
 
@@ -9,24 +10,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from otel_ebpf.export.books import SPANS  # noqa: E402
-from otel_ebpf.export.otlp import encode_span  # noqa: E402
-from otel_ebpf.export.pipeline import Pipeline, build  # noqa: E402
-from otel_ebpf.export.queue import SpanQueue  # noqa: E402
-from otel_ebpf.export.request import encode_request  # noqa: E402
-from otel_ebpf.export.settings import ExportSettings, OtlpSettings, QueueSettings  # noqa: E402
-from otel_ebpf.identity.model import Service  # noqa: E402
-from otel_ebpf.kernel.ledger import Ledger, Shard  # noqa: E402
-from otel_ebpf.signals.span import Span, SpanKind  # noqa: E402
+from benchmarks.tracing import counting_receiver
+from otel_ebpf.export.books import SPANS
+from otel_ebpf.export.otlp import encode_span
+from otel_ebpf.export.pipeline import Pipeline, build
+from otel_ebpf.export.queue import SpanQueue
+from otel_ebpf.export.request import encode_request
+from otel_ebpf.export.settings import ExportSettings, OtlpSettings, QueueSettings
+from otel_ebpf.identity.model import Attributes, Service
+from otel_ebpf.kernel.ledger import Ledger, Shard
+from otel_ebpf.signals.span import Span, SpanKind
 
 BUDGETS = {"encode_span": 2.5, "queue.put": 0.4, "encode_request": 0.4}
 
@@ -48,42 +45,44 @@ def make_spans(number: int, services: int = 8) -> list[Span]:
         )
         for at in range(services)
     ]
-    commons = [
-        (
-            ("http.request.method", "GET"),
-            ("http.route", f"/api/v{at}/users/{{id}}"),
-            ("http.response.status_code", 200),
-            ("url.scheme", "http"),
-            ("server.address", "shop.example"),
-            ("server.port", 8080),
-            ("network.protocol.version", "1.1"),
-        )
-        for at in range(32)
-    ]
-    return [
-        Span(
-            service=shops[at * 7 % services],
-            trace_id=os.urandom(16),
-            span_id=os.urandom(8),
-            parent_span_id=os.urandom(8) if at % 2 else b"",
-            trace_flags=1,
-            parent_is_remote=bool(at % 2),
-            kind=SpanKind.SERVER,
-            name=f"GET /api/v{at % 32}/users/{{id}}",
-            start=1_700_000_000_000_000_000 + at * 1000,
-            end=1_700_000_000_001_500_000 + at * 1000,
-            common=commons[at % 32],
-            specific=(
-                ("url.path", f"/api/v{at % 32}/users/{at}"),
-                ("client.address", "10.0.0.17"),
-                ("network.peer.address", "10.0.0.17"),
-                ("network.peer.port", 30_000 + at % 20_000),
-                ("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
-            ),
-            error=False,
-        )
-        for at in range(number)
-    ]
+    commons = [_common(at) for at in range(32)]
+    return [_span(at, shops[at * 7 % services], commons[at % 32]) for at in range(number)]
+
+
+def _common(at: int) -> Attributes:
+    return (
+        ("http.request.method", "GET"),
+        ("http.route", f"/api/v{at}/users/{{id}}"),
+        ("http.response.status_code", 200),
+        ("url.scheme", "http"),
+        ("server.address", "shop.example"),
+        ("server.port", 8080),
+        ("network.protocol.version", "1.1"),
+    )
+
+
+def _span(at: int, service: Service, common: Attributes) -> Span:
+    return Span(
+        service=service,
+        trace_id=os.urandom(16),
+        span_id=os.urandom(8),
+        parent_span_id=os.urandom(8) if at % 2 else b"",
+        trace_flags=1,
+        parent_is_remote=bool(at % 2),
+        kind=SpanKind.SERVER,
+        name=f"GET /api/v{at % 32}/users/{{id}}",
+        start=1_700_000_000_000_000_000 + at * 1000,
+        end=1_700_000_000_001_500_000 + at * 1000,
+        common=common,
+        specific=(
+            ("url.path", f"/api/v{at % 32}/users/{at}"),
+            ("client.address", "10.0.0.17"),
+            ("network.peer.address", "10.0.0.17"),
+            ("network.peer.port", 30_000 + at % 20_000),
+            ("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
+        ),
+        error=False,
+    )
 
 
 def cpu(action: Callable[[], object], spans: int, repeat: int = 15) -> float:
@@ -132,18 +131,13 @@ def through(pipeline: Pipeline, ledger: Ledger, spans: list[Span], rounds: int) 
     return time.process_time() - started
 
 
-def end_to_end(protocol: str, total: int, batch: int) -> dict[str, float]:
-    """Send `total` spans for real and return CPU a span, spans a second, and memory."""
-    command = [sys.executable, str(ROOT / "tests" / "otlp_receiver.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as receiver:
-        assert receiver.stdin is not None
-        assert receiver.stdout is not None
-        grpc_endpoint, http_endpoint = receiver.stdout.readline().split()
-        endpoint = grpc_endpoint if protocol == "grpc" else http_endpoint + "/v1/traces"
+def end_to_end(total: int, batch: int) -> dict[str, float]:
+    """Send `total` spans for real over gRPC and return CPU a span, spans a second, and memory."""
+    with counting_receiver() as receiver:
         ledger = Ledger()
         settings = ExportSettings(
             traces=("otlp",),
-            traces_otlp=OtlpSettings(endpoint, protocol),
+            traces_otlp=OtlpSettings(receiver.endpoint, "grpc"),
             queue=QueueSettings(batch=batch, delay=0.05),
         )
         pipeline = build(settings, ledger.shard)
@@ -158,10 +152,8 @@ def end_to_end(protocol: str, total: int, batch: int) -> dict[str, float]:
         pipeline.stop()
         totals = ledger.totals()
         assert totals[SPANS.passed] == totals[SPANS.seen]
-        receiver.stdin.close()
-        received = int(receiver.stdout.readline())
     sent = rounds * batch
-    assert received > sent * 100
+    assert receiver.received > sent * 100
     return {
         "cpu_us_per_span": spent / sent * 1e6,
         "spans_per_second": sent / elapsed,
@@ -174,12 +166,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=400_000)
     parser.add_argument("--batch", type=int, default=QueueSettings().batch)
-    parser.add_argument("--protocol", choices=("grpc", "http/protobuf"), default="grpc")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     figures = {
         "memory_mb_start": memory(),
-        **end_to_end(arguments.protocol, arguments.spans, arguments.batch),
+        **end_to_end(arguments.spans, arguments.batch),
         **stages(arguments.batch),
     }
     if arguments.json:
