@@ -56,7 +56,8 @@ static __always_inline __u8 read_hex(__u8 *to, const __u8 *text, const int pairs
 	__u8 any = 0;
 
 	for (int i = 0; i < pairs; i++) {
-		__u8 high = hex_digits[text[2 * i]], low = hex_digits[text[2 * i + 1]];
+		__u8 first = text[2 * i], second = text[2 * i + 1];
+		__u8 high = hex_digits[first], low = hex_digits[second];
 
 		to[i] = high << 4 | low;
 		any |= high | low;

@@ -95,9 +95,8 @@ static __always_inline void identify_tcp(struct connection *conn, struct sock *s
 		conn->sent -= length;
 	else
 		conn->received -= length;
-	header->connection = header->role == ROLE_CLIENT ?
-				     (__u64)conn->local_start << 32 | conn->peer_start :
-				     (__u64)conn->peer_start << 32 | conn->local_start;
+	header->connection = header->role == ROLE_CLIENT ? (__u64)conn->local_start << 32 | conn->peer_start :
+							   (__u64)conn->peer_start << 32 | conn->local_start;
 	header->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	header->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	if (header->family == AF_INET) {
@@ -128,8 +127,8 @@ static __always_inline void identify_unix(struct connection *conn, struct sock *
 	header->role = address ? ROLE_SERVER : ROLE_CLIENT;
 	if (!address && peer)
 		address = BPF_CORE_READ(peer, addr);
-	header->connection = header->role == ROLE_CLIENT ? (__u64)local << 32 | remote :
-							   (__u64)remote << 32 | local;
+	header->connection =
+		header->role == ROLE_CLIENT ? (__u64)local << 32 | remote : (__u64)remote << 32 | local;
 	conn->peer = (__u64)peer;
 	if (address) {
 		int length = BPF_CORE_READ(address, len) - (int)sizeof(unsigned short);

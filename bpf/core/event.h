@@ -133,8 +133,8 @@ static __always_inline void on_request(struct connection *conn, struct call *cal
 		switch_to_stream(conn, call, before, captured);
 }
 
-static __always_inline void on_response(struct connection *conn, struct call *call, __u32 length, bool sending,
-					__u64 now)
+static __always_inline void on_response(struct connection *conn, struct call *call, __u32 length,
+					bool sending, __u64 now)
 {
 	struct exchange_record *record = &conn->record;
 	__u32 end;
@@ -196,7 +196,8 @@ static __always_inline void release(struct connection *conn)
 }
 
 /* The slow half of finding the connection: a new one, another process, or changed rules. */
-static __noinline struct connection *admit(struct connection *conn, struct sock *sk, __u32 length, __u32 sending)
+static __noinline struct connection *admit(struct connection *conn, struct sock *sk, __u32 length,
+					   __u32 sending)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct process_control *process;

@@ -23,7 +23,7 @@
 #define LOWER_CASE 0x2020202020202020ULL
 
 /* Eight characters as one little-endian word. */
-#define WORD(a, b, c, d, e, f, g, h)                                                          \
+#define WORD(a, b, c, d, e, f, g, h) \
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
 	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 #define LOW_BYTES(n) ((1ULL << 8 * (n)) - 1)
@@ -91,7 +91,8 @@ static __always_inline void take_request_line(struct connection *conn, struct me
 static __always_inline void take_status_line(struct connection *conn, struct message *message)
 {
 	__u64 code = word_at(conn, message->line + 9); /* behind "HTTP/1.1 " */
-	__u32 hundreds = (code & 0xff) - '0', tens = (code >> 8 & 0xff) - '0', ones = (code >> 16 & 0xff) - '0';
+	__u32 hundreds = (code & 0xff) - '0', tens = (code >> 8 & 0xff) - '0',
+	      ones = (code >> 16 & 0xff) - '0';
 
 	if ((word_at(conn, message->line) & LOW_BYTES(7)) != HTTP_1 || hundreds > 9 || tens > 9 || ones > 9)
 		message->state = HEAD_UNKNOWN;
@@ -124,7 +125,8 @@ static __always_inline void take_field(struct connection *conn, struct message *
 }
 
 /* One complete line. Returns true at the empty line that ends the head. */
-static __always_inline bool take_line(struct connection *conn, struct message *message, __u32 next, bool request)
+static __always_inline bool take_line(struct connection *conn, struct message *message, __u32 next,
+				      bool request)
 {
 	__u32 size = next - message->line;
 
@@ -195,7 +197,8 @@ static __noinline int scan(struct connection *conn, struct message *message, boo
 			message->position = at + 8 < end ? at + 8 : end;
 			continue;
 		}
-		found = (found & -found) - 1; /* the lowest match is exact; the bytes up to it have bit 0 set */
+		found = (found & -found) -
+			1; /* the lowest match is exact; the bytes up to it have bit 0 set */
 		next = at + (((found & ONES) * ONES) >> 56);
 		if (next > end) {
 			message->position = end; /* a line end of what stood here before */

@@ -47,8 +47,8 @@ static __always_inline void stream_bytes(struct connection *conn, struct call *c
 
 	start_piece(conn, call, direction, offset, now, length);
 	call->piece.header.thread = (__u32)bpf_get_current_pid_tgid();
-	done = copy_bytes(call->data, 0, PIECE_CAPTURE_MAX, PIECE_CAPTURE_MAX, piece_capture,
-			  &call->io, length);
+	done = copy_bytes(call->data, 0, PIECE_CAPTURE_MAX, PIECE_CAPTURE_MAX, piece_capture, &call->io,
+			  length);
 	call->piece.header.flags &= ~CAPTURE_TRUNCATED;
 	if (done < length)
 		call->piece.header.flags |= CAPTURE_TRUNCATED;
@@ -57,7 +57,8 @@ static __always_inline void stream_bytes(struct connection *conn, struct call *c
 
 /* A stretch of the exchange so far, out of the connection's own buffer. */
 static __always_inline void stream_captured(struct connection *conn, struct call *call, __u32 direction,
-					    __u64 offset, __u64 time, __u32 length, __u64 from, __u64 captured)
+					    __u64 offset, __u64 time, __u32 length, __u64 from,
+					    __u64 captured)
 {
 	start_piece(conn, call, direction, offset, time, length);
 	OPAQUE(from);

@@ -7,7 +7,8 @@
 #include "exchange.h"
 
 /* Where the next bytes of this direction are captured, and how many still fit: none behind a hole. */
-static __always_inline __u32 capture_room(const struct exchange_record *record, __u32 length, bool request, __u32 *at)
+static __always_inline __u32 capture_room(const struct exchange_record *record, __u32 length, bool request,
+					  __u32 *at)
 {
 	if (request) {
 		*at = record->request_captured;
@@ -78,16 +79,16 @@ static __always_inline void take_bytes(struct connection *conn, struct call *cal
 }
 
 /* Most calls of a long body have nothing to say: it is captured, and its length is known. */
-static __always_inline bool worth_taking(const struct message *message, const struct call *call, __u32 captured,
-					 __u32 limit)
+static __always_inline bool worth_taking(const struct message *message, const struct call *call,
+					 __u32 captured, __u32 limit)
 {
 	if (call->io.kind == IO_UNREADABLE)
 		return false;
 	return captured < limit || message->state == HEAD_OPEN || message->flags & MESSAGE_CHUNKED;
 }
 
-static __always_inline void take_request(struct connection *conn, struct call *call, __u32 length, bool sending,
-					 __u64 now)
+static __always_inline void take_request(struct connection *conn, struct call *call, __u32 length,
+					 bool sending, __u64 now)
 {
 	struct exchange_record *record = &conn->record;
 
@@ -99,8 +100,8 @@ static __always_inline void take_request(struct connection *conn, struct call *c
 		conn->request.state = HEAD_UNKNOWN;
 }
 
-static __always_inline void take_response(struct connection *conn, struct call *call, __u32 length, bool sending,
-					  __u64 now)
+static __always_inline void take_response(struct connection *conn, struct call *call, __u32 length,
+					  bool sending, __u64 now)
 {
 	struct exchange_record *record = &conn->record;
 	struct message *response = &conn->response;

@@ -142,7 +142,8 @@ struct close_record {
 	__u64 response_bytes;
 };
 
-_Static_assert(sizeof(struct close_record) == sizeof(struct record_header) + 16, "checked by test_wire_layout.py");
+_Static_assert(sizeof(struct close_record) == sizeof(struct record_header) + 16,
+	       "checked by test_wire_layout.py");
 
 #define PROCESS_ARGUMENTS_MAX 1024
 #define PROCESS_ENVIRONMENT_MAX 4096

@@ -5,7 +5,8 @@
  */
 #include "../core/walk.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";
 
 /* The calling process is the agent: it is not traced. */
 SEC("?raw_tp")
@@ -67,7 +68,9 @@ static long visit_each(void *map, const void *key, struct connection *conn, stru
 SEC("?raw_tp")
 int visit_all(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct walk walk = { .now = bpf_ktime_get_boot_ns(), .silence = ctx->args[0], .forget = ctx->args[1] };
+	struct walk walk = { .now = bpf_ktime_get_boot_ns(),
+			     .silence = ctx->args[0],
+			     .forget = ctx->args[1] };
 	__u32 zero = 0;
 
 	bpf_for_each_map_elem(&connections, visit_each, &walk, 0);

@@ -2,7 +2,8 @@
 /* The lives of processes: scheduler tracepoints that all kernels have. */
 #include "../core/lifecycle.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";
 
 SEC("?raw_tp/sched_process_fork")
 int process_fork(struct bpf_raw_tracepoint_args *ctx)

@@ -8,7 +8,8 @@
 #include "../core/iterator_io.h"
 #include <bpf/bpf_tracing.h>
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";
 
 SEC("?kprobe/tcp_sendmsg")
 int BPF_KPROBE(sendmsg_entry, struct sock *sk, struct msghdr *message)
@@ -27,7 +28,8 @@ int BPF_KRETPROBE(sendmsg_exit, int result)
 /* `flags` is the fifth argument before 5.19 (ec095263a965), the fourth since, when the fifth is a
  * pointer into the kernel's half of the address space. */
 SEC("?kprobe/tcp_recvmsg")
-int BPF_KPROBE(recvmsg_entry, struct sock *sk, struct msghdr *message, unsigned long size, int fourth, long fifth)
+int BPF_KPROBE(recvmsg_entry, struct sock *sk, struct msghdr *message, unsigned long size, int fourth,
+	       long fifth)
 {
 	int flags = fifth < 0 ? fourth : (int)fifth;
 

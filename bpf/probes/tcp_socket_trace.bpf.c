@@ -9,7 +9,8 @@
 #include "../core/syscall_io.h"
 #include <bpf/bpf_tracing.h>
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";
 
 #define PF_IO_WORKER 0x00000010
 

@@ -4,7 +4,8 @@
 #include "../core/lifecycle.h"
 #include <bpf/bpf_tracing.h>
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";
 
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(state_btf, struct sock *sk, int from, int to)

@@ -6,7 +6,8 @@
 #include "../core/event.h"
 #include "../core/syscall_io.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";
 
 static __always_inline struct sock *socket_of(struct task_struct *task, __u32 descriptor)
 {

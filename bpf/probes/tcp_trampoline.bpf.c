@@ -9,7 +9,8 @@
 #include "../core/iterator_io.h"
 #include <bpf/bpf_tracing.h>
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";
 
 SEC("?fentry/tcp_sendmsg")
 int BPF_PROG(sendmsg_entry, struct sock *sk, struct msghdr *message)
@@ -60,7 +61,8 @@ int BPF_PROG(recvmsg_exit_5, struct sock *sk, struct msghdr *message, unsigned l
 
 /* sendfile before 6.5 (dc97391e6610). */
 SEC("?fexit/tcp_sendpage")
-int BPF_PROG(sendpage_exit, struct sock *sk, void *page, int offset, unsigned long size, int flags, int result)
+int BPF_PROG(sendpage_exit, struct sock *sk, void *page, int offset, unsigned long size, int flags,
+	     int result)
 {
 	send_pages(sk, result);
 	return 0;
