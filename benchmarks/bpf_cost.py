@@ -143,7 +143,7 @@ def program_table(rung: str, rounds: list[Round]) -> Table:
 
 
 def main() -> None:
-    chosen = options.parse(__doc__, rounds=5, seconds=2)
+    chosen = options.parse(__doc__, rounds=3, seconds=2)
     checks: list[Check] = []
     tables: list[Table] = []
     samples: dict[str, Any] = {}

@@ -121,20 +121,25 @@ def rates(rounds: list[Round]) -> list[float]:
     return [one.load.rate for one in rounds]
 
 
+def server_costs(rounds: list[Round]) -> list[float]:
+    """Return the server's CPU in microseconds a request: what the probes add is charged to it."""
+    return [one.server_cpu / one.load.requests * 1e6 for one in rounds]
+
+
 def checks(scenario: Scenario, samples: Mapping[str, list[Round]]) -> list[Check]:
-    base = rates(samples[UNTRACED])
-    control = ratio(rates(samples[CONTROL]), base)
-    return [
-        Check(
-            f"{scenario.name}: throughput, {name}",
-            ratio(rates(samples[name]), base),
-            "of untraced",
-            limit,
-            True,
-            control,
-        )
-        for name, limit in scenario.limits.items()
-    ]
+    def compared(
+        name: str, what: str, figures: Callable[[list[Round]], list[float]], limit: float | None
+    ) -> Check:
+        base = figures(samples[UNTRACED])
+        control = ratio(figures(samples[CONTROL]), base)
+        value = ratio(figures(samples[name]), base)
+        return Check(f"{scenario.name}: {what}, {name}", value, "of untraced", limit, True, control)
+
+    found = []
+    for name, limit in scenario.limits.items():
+        found.append(compared(name, "throughput", rates, limit))
+        found.append(compared(name, "server's CPU a request", server_costs, None))
+    return found
 
 
 def table(scenario: Scenario, samples: Mapping[str, list[Round]]) -> Table:
@@ -150,7 +155,7 @@ def table(scenario: Scenario, samples: Mapping[str, list[Round]]) -> Table:
                 ratio(rates(taken), base),
                 median(one.load.p50 for one in taken),
                 median(one.load.p99 for one in taken),
-                median(one.server_cpu / one.load.requests * 1e6 for one in taken),
+                median(server_costs(taken)),
                 median(one.agent_cpu / one.load.requests * 1e6 for one in taken) if is_traced else "",
                 f"{sum(one.seen for one in taken) / requests:.3f}" if is_traced else "",
                 sum(one.lost for one in taken) if is_traced else "",

@@ -115,7 +115,7 @@ def stage_table(kind: str, stages: list[dict[str, float]]) -> Table:
 
 
 def main() -> None:
-    chosen = options.parse(__doc__, rounds=5, seconds=1)
+    chosen = options.parse(__doc__, rounds=3, seconds=1)
     found: list[Check] = []
     tables: list[Table] = []
     samples: dict[str, Any] = {}
