@@ -207,8 +207,7 @@ class Agent:
         if type(record) is Exchange:
             self._take_exchange(record)
         elif type(record) is Piece:
-            for call in self._protocols.piece(record):
-                self._signals.call(call, self._services.service_of(call.record))
+            self._take_piece(record)
         elif type(record) is ProcessSeen:
             if record.kind == Kind.PROCESS:
                 self._services.seen(record)
@@ -228,6 +227,14 @@ class Agent:
         call = self._protocols.exchange(record)
         if call is not None:
             self._signals.call(call, self._services.service_of(record))
+
+    def _take_piece(self, record: Piece) -> None:
+        if not self._services.allows(record):
+            self._shard.counts[Entry.PROTOCOL_STREAM_DISCOVERY] += 1
+            self._control.ignore(record.socket, record.connection)
+            return
+        for call in self._protocols.piece(record):
+            self._signals.call(call, self._services.service_of(call.record))
 
     def _tick(self) -> None:
         self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS))

@@ -108,7 +108,7 @@ class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(
             ge=256,
-            le=16384,
+            le=8192,
             description="Bytes captured of each send or receive on connections in stream mode "
             "(pipelined or multiplexed).",
         ),
@@ -116,7 +116,7 @@ class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ring_bytes: Annotated[
         int,
         Meta(ge=4096, le=1073741824, description="Size of the ring buffer in bytes; a power of two."),
-    ] = 8388608
+    ] = 4194304
     connections: Annotated[
         int, Meta(ge=64, le=4194304, description="Connections followed at the same time.")
     ] = 16384

@@ -50,6 +50,7 @@ static __always_inline __u8 read_hex(__u8 *to, const __u8 *text, const int pairs
 {
 	__u8 any = 0;
 
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < pairs; i++) {
 		__u8 first = text[2 * i], second = text[2 * i + 1];
 		__u8 high = hex_digits[first] - 1, low = hex_digits[second] - 1;
@@ -66,23 +67,22 @@ static __always_inline bool ends_traceparent(__u8 after, __u8 version)
 	return after == '\r' || after == '\n' || after == ' ' || after == '\t' || (after == '-' && version);
 }
 
-/* `text`: version "-" trace id "-" parent id "-" flags, and what is behind; 56 readable bytes. */
-static __noinline int take_traceparent(struct trace_context *context, const __u8 *text)
+/* `text`: version "-" trace id "-" parent id "-" flags, and what is behind; 56 readable bytes. `found`
+ * is scratch: the stack has no room for it below the hooks. */
+static __noinline int take_traceparent(struct trace_context *context, struct trace_context *found,
+				       const __u8 *text)
 {
-	struct trace_context found = {};
-	__u8 version, trace, parent, flags;
+	__u8 trace = read_hex(found->trace_id, text + 3, 16);
+	__u8 parent = read_hex(found->parent_id, text + 36, 8);
+	__u8 others = read_hex(&found->flags, text + 53, 1) | read_hex(&found->source, text, 1);
 
-	flags = read_hex(&version, text, 1);
-	trace = read_hex(found.trace_id, text + 3, 16);
-	parent = read_hex(found.parent_id, text + 36, 8);
-	flags |= read_hex(&found.flags, text + 53, 1);
-	if ((trace | parent | flags) & NOT_HEX || !trace || !parent || version == 0xff)
+	if ((trace | parent | others) & NOT_HEX || !trace || !parent || found->source == 0xff)
 		return 0;
-	if (text[2] != '-' || text[35] != '-' || text[52] != '-' || !ends_traceparent(text[55], version))
+	if (text[2] != '-' || text[35] != '-' || text[52] != '-' || !ends_traceparent(text[55], found->source))
 		return 0;
-	__builtin_memcpy(context->trace_id, found.trace_id, 16);
-	__builtin_memcpy(context->parent_id, found.parent_id, 8);
-	context->flags = found.flags;
+	__builtin_memcpy(context->trace_id, found->trace_id, 16);
+	__builtin_memcpy(context->parent_id, found->parent_id, 8);
+	context->flags = found->flags;
 	context->source = CONTEXT_HEADER;
 	return 1;
 }

@@ -8,7 +8,7 @@
 /* Written by every hook, read by user space by mmap. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
+	__uint(max_entries, 4 << 20); /* capture.ring_bytes */
 } records SEC(".maps");
 
 /* The kernel wakes the reader only when it had caught up, so a busy reader costs no wakeups. */

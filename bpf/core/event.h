@@ -170,14 +170,16 @@ static __noinline int end_connection(struct connection *conn, __u32 end, __u32 e
 	finish_amending(conn);
 	if (conn->phase != PHASE_IDLE)
 		finish_exchange(conn, end, error);
-	if (conn->followed) {
-		struct close_record closed = { .header = conn->record.header };
+	if (conn->followed) { /* written over the exchange's record, which nobody needs any more */
+		struct close_record *closed = (struct close_record *)&conn->record;
 
-		closed.header.kind = RECORD_CLOSE;
-		closed.header.end = end;
-		closed.header.error = error;
-		closed.header.time = bpf_ktime_get_boot_ns();
-		emit_for(conn, &closed, sizeof(closed), LEDGER_NOTICE_PASSED, LEDGER_NOTICE_RING_FULL);
+		closed->header.kind = RECORD_CLOSE;
+		closed->header.end = end;
+		closed->header.error = error;
+		closed->header.time = bpf_ktime_get_boot_ns();
+		closed->request_bytes = closed->header.role == ROLE_CLIENT ? conn->sent : conn->received;
+		closed->response_bytes = closed->header.role == ROLE_CLIENT ? conn->received : conn->sent;
+		emit_for(conn, closed, sizeof(*closed), LEDGER_NOTICE_PASSED, LEDGER_NOTICE_RING_FULL);
 	}
 	bpf_map_delete_elem(&connections, &key);
 	return 0;
@@ -237,28 +239,14 @@ static __noinline struct connection *admit(struct connection *conn, struct sock 
 	return NULL;
 }
 
-static __noinline int on_bytes(struct sock *sk, struct call *call, __u32 length, __u32 sending)
+/* One call's bytes, under the lock. */
+static __noinline int count_bytes(struct connection *conn, struct sock *sk, struct call *call, __u32 length,
+				  __u32 sending)
 {
-	struct connection *conn = find_connection((__u64)sk);
-	bool request;
-	__u64 now;
+	bool request = sending == (conn->record.header.role == ROLE_CLIENT);
+	__u64 now = bpf_ktime_get_boot_ns();
 
-	if (conn && conn->mode == MODE_IGNORED) {
-		account(LEDGER_EVENT_IGNORED);
-		return 0;
-	}
-	if (conn && conn->record.header.process == (__u32)(bpf_get_current_pid_tgid() >> 32) &&
-	    conn->record.header.ruleset == current_ruleset()) {
-		if (!wait_lock(conn))
-			return 0;
-	} else {
-		conn = admit(conn, sk, length, sending);
-		if (!conn)
-			return 0;
-	}
-	now = bpf_ktime_get_boot_ns();
 	conn->last = now;
-	request = sending == (conn->record.header.role == ROLE_CLIENT);
 	if (call->io.kind == IO_UNREADABLE) {
 		account(call->io.unseen);
 		conn->record.header.flags |= CAPTURE_UNSEEN;
@@ -276,8 +264,28 @@ static __noinline int on_bytes(struct sock *sk, struct call *call, __u32 length,
 		conn->sent += length;
 	else
 		conn->received += length;
-	release(conn);
 	return 0;
+}
+
+static __always_inline void on_bytes(struct sock *sk, struct call *call, __u32 length, bool sending)
+{
+	struct connection *conn = find_connection((__u64)sk);
+
+	if (conn && conn->mode == MODE_IGNORED) {
+		account(LEDGER_EVENT_IGNORED);
+		return;
+	}
+	if (conn && conn->record.header.process == (__u32)(bpf_get_current_pid_tgid() >> 32) &&
+	    conn->record.header.ruleset == current_ruleset()) {
+		if (!wait_lock(conn))
+			return;
+	} else {
+		conn = admit(conn, sk, length, sending);
+		if (!conn)
+			return;
+	}
+	count_bytes(conn, sk, call, length, sending);
+	release(conn);
 }
 
 static __always_inline void on_send(struct sock *sk, struct call *call, long result)

@@ -170,7 +170,8 @@ static __always_inline void take_length(struct connection *conn, struct message 
 }
 
 /* The value of traceparent, where it stands within the capture or has just gone by. */
-static __always_inline void take_context(struct connection *conn, struct message *message)
+static __always_inline void take_context(struct connection *conn, struct message *message,
+					 struct trace_context *scratch)
 {
 	__u64 at = message->context_at;
 
@@ -179,7 +180,7 @@ static __always_inline void take_context(struct connection *conn, struct message
 		at++;
 	OPAQUE(at);
 	if (at < data_end - 64)
-		take_traceparent(&conn->record.header.context, conn->data + at);
+		take_traceparent(&conn->record.header.context, scratch, conn->data + at);
 }
 
 /* Looks at what arrived since the last call: [position, end) of data. */

@@ -54,7 +54,7 @@ __noinline int follow(__u64 sk, __u32 length, int request, int sending)
 		scan_on(conn, message, request);
 	}
 	if (request && message->context_at)
-		take_context(conn, message);
+		take_context(conn, message, &call->context);
 	if (message->flags & MESSAGE_CHUNKED && message->state == HEAD_DONE)
 		look_for_last_chunk(conn, message, &call->io, length);
 	return 0;

@@ -33,9 +33,9 @@ logger = logging.getLogger("otel_ebpf")
 )
 @click.option("--console", is_flag=True, help="Show each request in the terminal, also with a backend.")
 def command(path: Path | None, console: bool) -> None:
-    """Observe this host and export what is seen, until SIGTERM or SIGINT.
+    """Observe this host and export what is seen.
 
-    Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the demanded rung cannot be had.
+    Runs until SIGTERM or SIGINT. Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the demanded rung cannot be had.
     """
     environment = read_environment(os.environ)
     logging.basicConfig(

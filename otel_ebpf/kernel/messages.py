@@ -18,7 +18,7 @@ class Attach:
     request_bytes: int = 1024
     response_bytes: int = 256
     piece_bytes: int = 4096
-    ring_bytes: int = 8 << 20
+    ring_bytes: int = 4 << 20
     connections: int = 16384
     processes: int = 8192
     id_secret: tuple[int, int] = (0, 0)
