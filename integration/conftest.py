@@ -12,6 +12,7 @@ import pytest
 from integration.harness import servers
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
+from integration.harness.ports import POOL
 from integration.harness.rungs import RUNGS
 
 
@@ -31,8 +32,12 @@ def rung(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def traced(rung: str) -> Iterator[Traced]:
-    """An agent that traces everything on this host, on one rung, for all tests of that rung."""
-    with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung) as agent:
+    """An agent for all tests of one rung. It observes what they start, and no stranger on this host."""
+    halves = POOL[: len(POOL) // 2], POOL[len(POOL) // 2 :]
+    behind_unix_sockets = [{"executable": "*/nginx"}, {"command_line": "*gunicorn*shop:app*"}]
+    include = [*({"ports": list(half)} for half in halves), *behind_unix_sockets]
+    config = {"discovery": {"include": include}}
+    with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung, config=config) as agent:
         assert agent.rung_in_use() == rung
         yield Traced(agent, backend)
 

@@ -12,28 +12,33 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.build import CLIENTS
 from integration.harness.clients import COMMANDS, SERVICES
-from integration.harness.compare import attempt, check_client, check_pairs, check_server
+from integration.harness.compare import NEAR, attempt, check_client, check_pairs, check_server
 from integration.harness.limits import slack, wait_until
 from integration.harness.measured import new_mark, run_client
+from integration.harness.ports import free_port
 from integration.harness.servers import Server
 from integration.harness.spans import CLIENT, SERVER
 
 Application = Callable[[str], Server]
 
 
-def _check(traced: Traced, server: Server, name: str, path: str, method: str, count: int) -> None:
-    attempt(lambda: _attempt(traced, server, name, path, method, count))
+def _check(
+    traced: Traced, server: Server, name: str, path: str, method: str, count: int, near: int = NEAR
+) -> None:
+    attempt(lambda: _attempt(traced, server, name, path, method, count, near))
 
 
-def _attempt(traced: Traced, server: Server, name: str, path: str, method: str, count: int) -> None:
+def _attempt(
+    traced: Traced, server: Server, name: str, path: str, method: str, count: int, near: int
+) -> None:
     mark = new_mark()
     url = f"http://127.0.0.1:{server.port}{path}"
     measured = run_client(COMMANDS[name](), url, mark, count, method)
     assert [one.status for one in measured] == [200] * count
     clients = traced.backend.expect(count, port=server.port, kind=CLIENT, mark=mark)
     servers = traced.backend.expect(count, port=server.port, kind=SERVER, mark=mark, quiet=0)
-    check_client(clients, measured, port=server.port, method=method, service=SERVICES[name])
-    check_server(servers, measured, port=server.port, method=method, service=server.service)
+    check_client(clients, measured, port=server.port, method=method, service=SERVICES[name], near=near)
+    check_server(servers, measured, port=server.port, method=method, service=server.service, near=near)
     check_pairs(clients, servers, measured)
     assert len({span.pid for span in clients}) == 1
 
@@ -54,14 +59,15 @@ def test_post(traced: Traced, application: Application, name: str) -> None:
 def test_large_chunked_and_slow(traced: Traced, application: Application, name: str) -> None:
     """Against a server of another runtime, whose answers take their time."""
     server = application("go")
-    _check(traced, server, name, "/big", "GET", 4)
-    _check(traced, server, name, "/chunked", "GET", 4)
-    _check(traced, server, name, "/slow", "GET", 4)
+    # The slower runtimes go on copying 1 MiB when its last byte has long been received.
+    _check(traced, server, name, "/big", "GET", 10, near=8 * NEAR)
+    _check(traced, server, name, "/chunked", "GET", 10)
+    _check(traced, server, name, "/slow", "GET", 6)
 
 
 def test_refused_connection_makes_no_span(traced: Traced) -> None:
     """No byte of a request was ever sent."""
-    port = 9  # discard: nothing listens there
+    port = free_port()
     done = subprocess.run(
         ["curl", "-s", "-o", "/dev/null", f"http://127.0.0.1:{port}/"], check=False, stdin=subprocess.DEVNULL
     )
@@ -71,7 +77,7 @@ def test_refused_connection_makes_no_span(traced: Traced) -> None:
 
 def _wrk(server: Server, deep: int) -> int:
     script = ["-s", str(CLIENTS / "pipeline.lua")] if deep > 1 else []
-    command = ["wrk", "-t1", "-c4", "-d1s", *script, f"http://127.0.0.1:{server.port}/json"]
+    command = ["wrk", "-t1", "-c2", "-d1s", *script, f"http://127.0.0.1:{server.port}/json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
     found = re.search(r"(\d+) requests in", done.stdout)
     assert found, done.stdout
@@ -94,7 +100,7 @@ def test_wrk(traced: Traced, application: Application, deep: int) -> None:
     assert arrived, f"{answered} requests, {made(CLIENT)} client spans, {made(SERVER)} server spans"
     time.sleep(slack(0.5))
     for kind in (CLIENT, SERVER):
-        assert made(kind) <= answered + 4 * deep
+        assert made(kind) <= answered + 2 * deep
 
 
 def _losses(traced: Traced) -> dict[str, int]:

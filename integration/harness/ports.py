@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
+from collections.abc import Iterator
 
 # Below what the kernel gives to connecting sockets (net.ipv4.ip_local_port_range), so that no client
 # sits on a port between the moment it is handed out and the moment a server listens on it.
-_FIRST, _LAST = 10_000, 32_000
-_candidates = itertools.chain.from_iterable(
-    itertools.repeat(range(_FIRST + os.getpid() * 97 % 20_000, _LAST), 1_000)
-)
+_FIRST, _BLOCKS, _SIZE = 10_000, 11, 2_000
+_START = _FIRST + os.getpid() % _BLOCKS * _SIZE
+
+POOL = range(_START, _START + _SIZE)
+"""All ports that `free_port` gives in this run: what the shared agent observes, and no stranger uses."""
+
+
+def _free_ports() -> Iterator[int]:
+    for port in POOL:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        yield port
+
+
+_free = _free_ports()
 
 
 def free_port() -> int:
@@ -19,15 +34,7 @@ def free_port() -> int:
 
     Tests tell their spans apart by port, so no two of them may share one.
     """
-    for port in _candidates:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
-    raise AssertionError("no free port")
+    return next(_free)
 
 
 def is_listening(port: int) -> bool:
