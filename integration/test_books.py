@@ -77,7 +77,6 @@ def test_every_request_is_in_the_books(rung: str, start_agent: StartAgent, optio
             assert len(traced.backend.spans(server.port, kind)) == REQUESTS
 
 
-@pytest.mark.guest
 def test_overload_with_a_paused_reader(rung: str, start_agent: StartAgent) -> None:
     """A ring that is far too small, and a reader that does not read: the loss is counted to the one."""
     with nginx() as server:

@@ -44,7 +44,6 @@ def _attempt(
 
 
 @pytest.mark.fast
-@pytest.mark.guest
 @pytest.mark.parametrize("name", COMMANDS)
 def test_get(traced: Traced, application: Application, name: str) -> None:
     _check(traced, application("threaded"), name, "/json", "GET", 8)

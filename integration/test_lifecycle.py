@@ -52,7 +52,6 @@ def _all_ids(what: str) -> set[int]:
 
 
 @pytest.mark.fast
-@pytest.mark.guest
 def test_ready_in_time(rung: str, start_agent: StartAgent) -> None:
     agent = start_agent(rung).agent
     assert agent.ready_after < slack(READY_SECONDS)

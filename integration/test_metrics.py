@@ -22,7 +22,6 @@ def _of(service: str) -> Callable[[ReceivedMetric], bool]:
 
 
 @pytest.mark.fast
-@pytest.mark.guest
 def test_server_duration(traced: Traced) -> None:
     """Each request once, by method, scheme and status; the buckets are the conventions'."""
     service = f"metrics-{new_mark()}"

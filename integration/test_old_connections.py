@@ -42,7 +42,6 @@ def _released(conversation: Conversation, both: bool) -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.guest
 @pytest.mark.parametrize("name", BEFORE)
 def test_open_before_the_agent(rung: str, start_agent: Callable[..., Traced], name: str) -> None:
     """Both ends are older than the agent, and TCP's own counters say which of them connected."""

@@ -38,7 +38,6 @@ def _attempt(traced: Traced, server: Server, paths: list[str], method: str, body
 
 
 @pytest.mark.fast
-@pytest.mark.guest
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_kept_connection(traced: Traced, application: Application, name: str) -> None:
     """Requests one after another on one connection, some with a measurable time."""

@@ -34,7 +34,6 @@ HONOURED = {
 
 
 @pytest.mark.fast
-@pytest.mark.guest
 @pytest.mark.parametrize("name", HONOURED)
 def test_honoured(traced: Traced, application: Application, name: str) -> None:
     span = _served(traced, application("threaded"), HONOURED[name])
