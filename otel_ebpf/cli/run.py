@@ -35,7 +35,8 @@ logger = logging.getLogger("otel_ebpf")
 def command(path: Path | None, console: bool) -> None:
     """Observe this host and export what is seen.
 
-    Runs until SIGTERM or SIGINT. Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the demanded rung cannot be had.
+    Runs until SIGTERM or SIGINT. Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the
+    demanded rung cannot be had.
     """
     environment = read_environment(os.environ)
     logging.basicConfig(

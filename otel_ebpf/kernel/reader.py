@@ -25,18 +25,20 @@ from otel_ebpf.kernel.records import (
 from otel_ebpf.kernel.ring_buffer import RingBuffer
 
 _EXCHANGE_SIZE, _PIECE_SIZE, _PROCESS_SIZE = EXCHANGE.size, PIECE.size, PROCESS.size
+_KIND_EXCHANGE = int(Kind.EXCHANGE)
 _make = tuple.__new__
+_unpack_exchange = EXCHANGE.unpack_from
 
 
 def _exchange(chunk: bytes, at: int, end: int) -> Exchange | None:
-    fields = EXCHANGE.unpack_from(chunk, at)
+    fields = _unpack_exchange(chunk, at)
     request = at + _EXCHANGE_SIZE
     response = request + fields[36]
     path = response + fields[37]
     stop = path + fields[38]
     if stop > end:
         return None
-    return _make(Exchange, (*fields, chunk[request:response], chunk[response:path], chunk[path:stop]))
+    return _make(Exchange, fields + (chunk[request:response], chunk[response:path], chunk[path:stop]))  # noqa: RUF005
 
 
 def _piece(chunk: bytes, at: int, end: int) -> Piece | None:
@@ -98,17 +100,21 @@ class Reader:
 
     def read(self, limit: int = 1 << 20) -> list[Record]:
         """Return what is there, oldest first; malformed records are counted, not returned."""
-        chunk, offsets = self._ring.read(limit)
+        chunk, spans = self._ring.read(limit)
         records: list[Record] = []
-        counts = self._counts
-        for offset in offsets:
-            at = offset + 8
-            end = at + (int.from_bytes(chunk[offset : offset + 4], "little") & 0x3FFFFFFF)
-            record = self._decode(chunk, at, end)
-            if record is None:
-                counts[Entry.READER_MALFORMED] += 1
+        append = records.append
+        exchanges = 0
+        for at, end in spans:
+            if chunk[at + 2] == _KIND_EXCHANGE and chunk[at] == WIRE_VERSION and end - at >= _EXCHANGE_SIZE:
+                record: Record | None = _exchange(chunk, at, end)
+                exchanges += record is not None
             else:
-                records.append(record)
+                record = self._decode(chunk, at, end)
+            if record is None:
+                self._counts[Entry.READER_MALFORMED] += 1
+            else:
+                append(record)
+        self._counts[Entry.READER_EXCHANGE] += exchanges
         return records
 
     def _decode(self, chunk: bytes, at: int, end: int) -> Record | None:
@@ -116,12 +122,10 @@ class Reader:
         if size < HEADER.size or chunk[at] != WIRE_VERSION:
             return None
         kind = chunk[at + 2]
-        if kind == Kind.EXCHANGE and size >= _EXCHANGE_SIZE:
-            counts[Entry.READER_EXCHANGE] += 1
-            return _exchange(chunk, at, end)
         if kind == Kind.PIECE and size >= _PIECE_SIZE:
-            counts[Entry.READER_PIECE] += 1
-            return _piece(chunk, at, end)
+            piece = _piece(chunk, at, end)
+            counts[Entry.READER_PIECE] += piece is not None
+            return piece
         notice = _notice(kind, size, chunk, at)
         counts[Entry.READER_NOTICE] += notice is not None
         return notice

@@ -40,11 +40,11 @@ class RingBuffer:
         """Sleep until there is something to read, at most `timeout` seconds."""
         return bool(self._poll.poll(timeout))
 
-    def read(self, limit: int = 1 << 20) -> tuple[bytes, list[int]]:
+    def read(self, limit: int = 1 << 20) -> tuple[bytes, list[tuple[int, int]]]:
         """Take up to about `limit` bytes of records.
 
-        Returns their bytes and, for each record, the offset in them of its length word; its payload
-        follows 8 bytes behind. The space is free again when this returns.
+        Returns their bytes and, for each record, where in them it starts and ends. The space is free
+        again when this returns.
         """
         data, mask, length_at = self._data, self._mask, _LENGTH.unpack_from
         start = position = self._consumer[0]
@@ -52,7 +52,7 @@ class RingBuffer:
         if position >= end:
             return b"", []
         base = start & mask
-        offsets: list[int] = []
+        spans: list[tuple[int, int]] = []
         while position < end:
             offset = position - start
             (length,) = length_at(data, base + offset)
@@ -61,7 +61,7 @@ class RingBuffer:
             if length & _DISCARDED:
                 length ^= _DISCARDED
             else:
-                offsets.append(offset)
+                spans.append((offset + _HEADER, offset + _HEADER + length))
             position += (length + _HEADER + 7) & ~7
             if base + position - start > mask + 1:
                 break  # keep the copy within the two mappings
@@ -69,7 +69,7 @@ class RingBuffer:
             os.getppid()  # a system call, so that the copy is not taken from before the headers' pass
         chunk = bytes(data[base : base + position - start])
         self._consumer[0] = position
-        return chunk, offsets
+        return chunk, spans
 
     def pending(self) -> int:
         """Return how many bytes wait to be read."""

@@ -1,0 +1,99 @@
+"""Records from bytes: what fits is decoded, what does not is counted and never raises."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_ebpf.kernel import records
+from otel_ebpf.kernel.ledger import Entry, Ledger
+from otel_ebpf.kernel.reader import Reader
+from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen
+
+
+class Ring:
+    """Stands for the mapped ring buffer: one batch of payloads."""
+
+    def __init__(self, *payloads: bytes) -> None:
+        self.payloads = payloads
+
+    def read(self, limit: int) -> tuple[bytes, list[tuple[int, int]]]:
+        chunk, spans = b"", []
+        for payload in self.payloads:
+            chunk += b"LENGTH.."
+            spans.append((len(chunk), len(chunk) + len(payload)))
+            chunk += payload
+        return chunk, spans
+
+
+def header(kind: int, version: int = records.WIRE_VERSION) -> bytes:
+    values = [version, kind, 1, 2, 1, 1, 0, 0, 0, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 80, 8080, 0]
+    context = [b"T" * 16, b"S" * 8, b"P" * 8, 1, 2]
+    return records.HEADER.pack(*values, b"L" * 16, b"R" * 16, *context)
+
+
+def exchange(request: bytes = b"GET", response: bytes = b"HTTP", path: bytes = b"/s", kind: int = 1) -> bytes:
+    lengths = (len(request), len(response), len(path))
+    body = records.EXCHANGE.pack(*Exchange_head(kind), 1, 2, 3, 4, 5, 6, 7, *lengths, 200)
+    return body + request + response + path
+
+
+def Exchange_head(kind: int) -> tuple[object, ...]:  # noqa: N802
+    return records.HEADER.unpack(header(kind))
+
+
+def read(*payloads: bytes) -> tuple[list[records.Record], list[int]]:
+    ledger = Ledger()
+    reader = Reader(Ring(*payloads), ledger.shard())  # type: ignore[arg-type]
+    return reader.read(), ledger.totals()
+
+
+def test_every_kind():
+    close = header(Kind.CLOSE) + bytes(16)
+    piece = records.PIECE.pack(*Exchange_head(Kind.PIECE), 5, 5, 1, 0) + b"hello"
+    process = (
+        records.PROCESS.pack(*Exchange_head(Kind.PROCESS), 1, 0, 3, 4, b"cat\0", b"cat\0")
+        + b"a\0b"
+        + b"E=1\0"
+    )
+    found, totals = read(
+        exchange(), exchange(kind=Kind.AMEND), piece, close, process, header(Kind.PROCESS_EXIT)
+    )
+    assert [type(one) for one in found] == [Exchange, Exchange, Piece, Close, ProcessSeen, ProcessSeen]
+    assert (found[0].request, found[0].response, found[0].path) == (b"GET", b"HTTP", b"/s")
+    assert (found[0].status, found[0].trace_id, found[0].peer_port) == (200, b"T" * 16, 8080)
+    assert (found[2].data, found[2].length, found[2].direction) == (b"hello", 5, 1)
+    assert (found[4].arguments, found[4].environment, found[4].command) == (b"a\0b", b"E=1\0", b"cat")
+    assert found[5].process == 11
+    assert totals[Entry.READER_EXCHANGE] == totals[Entry.READER_PIECE] == 1
+    assert totals[Entry.READER_NOTICE] == 4
+    assert totals[Entry.READER_MALFORMED] == 0
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\1",
+        header(99),
+        header(Kind.EXCHANGE),
+        header(Kind.EXCHANGE, version=2) + bytes(100),
+        exchange()[:-1],
+        records.PIECE.pack(*Exchange_head(Kind.PIECE), 5, 6, 1, 0) + b"hello",
+        header(Kind.CLOSE)[:-1],
+    ],
+)
+def test_what_does_not_fit_is_counted(payload):
+    found, totals = read(payload, exchange())
+    assert [type(one) for one in found] == [Exchange]
+    assert totals[Entry.READER_MALFORMED] == 1
+    assert totals[Entry.READER_EXCHANGE] == 1
+    assert totals[Entry.READER_PIECE] == totals[Entry.READER_NOTICE] == 0
+
+
+@given(st.lists(st.binary(min_size=3, max_size=400), max_size=5))
+def test_any_bytes_are_counted_once(payloads):
+    found, totals = read(*payloads)
+    counted = (Entry.READER_EXCHANGE, Entry.READER_PIECE, Entry.READER_NOTICE)
+    assert len(found) == sum(totals[entry] for entry in counted)
+    assert len(found) + totals[Entry.READER_MALFORMED] == len(payloads)
