@@ -78,7 +78,8 @@ static __noinline int take_traceparent(struct trace_context *context, struct tra
 
 	if ((trace | parent | others) & NOT_HEX || !trace || !parent || found->source == 0xff)
 		return 0;
-	if (text[2] != '-' || text[35] != '-' || text[52] != '-' || !ends_traceparent(text[55], found->source))
+	if (text[2] != '-' || text[35] != '-' || text[52] != '-' ||
+	    !ends_traceparent(text[55], found->source))
 		return 0;
 	__builtin_memcpy(context->trace_id, found->trace_id, 16);
 	__builtin_memcpy(context->parent_id, found->parent_id, 8);
