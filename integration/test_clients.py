@@ -75,8 +75,8 @@ def test_refused_connection_makes_no_span(traced: Traced) -> None:
 
 
 def _wrk(server: Server, deep: int) -> int:
-    script = ["-s", str(CLIENTS / "pipeline.lua")] if deep > 1 else []
-    command = ["wrk", "-t1", "-c2", "-d1s", *script, f"http://127.0.0.1:{server.port}/json"]
+    script, pace = (["-s", str(CLIENTS / "pipeline.lua")], ["--", "20"]) if deep > 1 else ([], [])
+    command = ["wrk", "-t1", "-c2", "-d1s", *script, f"http://127.0.0.1:{server.port}/json", *pace]
     done = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
     found = re.search(r"(\d+) requests in", done.stdout)
     assert found, done.stdout
