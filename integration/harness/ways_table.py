@@ -42,7 +42,7 @@ class Table:
         self.rows: list[str] = []
         for line in PAGE.read_text().splitlines() if PAGE.exists() else ():
             if line.startswith(_KERNELS):
-                self.kernels = dict(re.findall(r"(\w+) on ([\d.]+)", line))
+                self.kernels = dict(re.findall(r"(\w+) on (\d+\.\d+)", line))
             elif line.startswith("| `"):
                 row, *cells = (cell.strip() for cell in line.strip("|").split("|"))
                 self.rows.append(row)
