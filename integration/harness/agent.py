@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import yaml
 
-from integration.harness.limits import slack, wait_until
+from integration.harness.limits import DIES_WITH_US, slack, wait_until
 
 COMMAND = os.environ.get("OTEL_EBPF_COMMAND", str(Path(sys.executable).parent / "otel-ebpf")).split()
 """How the agent is called; another build of it can be put to the same tests."""
@@ -114,7 +114,7 @@ class Agent:
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "run", "--config", str(self._config)],
+                [*DIES_WITH_US, *COMMAND, "run", "--config", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

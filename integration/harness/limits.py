@@ -9,6 +9,9 @@ from collections.abc import Callable
 SLACK = float(os.environ.get("OTEL_EBPF_TEST_SLACK", "1"))
 """Multiplies every time limit; 10 or more in a guest under software emulation."""
 
+DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
+"""In front of a command: it is told to end when the test run is killed, and cleans up after itself."""
+
 
 def slack(seconds: float) -> float:
     """Stretch a time limit for the machine that this runs on."""

@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from integration.harness.limits import slack, wait_until
+from integration.harness.limits import DIES_WITH_US, slack, wait_until
 from integration.harness.ports import is_listening
 
 
@@ -71,7 +71,7 @@ class Program:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self.command,
+            [*DIES_WITH_US, *self.command],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
