@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -96,3 +98,34 @@ def test_ledger_is_exported(traced: Traced) -> None:
         return {str(point.attributes["stage"]).split(".")[0] for metric in metrics for point in metric.points}
 
     assert wait_until(lambda: {"kernel", "reader", "protocol", "signal", "export"} <= stages(), 5), stages()
+
+
+def test_active_requests(traced: Traced) -> None:
+    """What is open in the kernel is what the metric says: two while they wait, then none."""
+
+    def active(port: int) -> float | None:
+        for metric in reversed(traced.backend.receiver.metrics("http.server.active_requests")):
+            for point in metric.points:
+                if metric.resource.get("process.pid") == os.getpid():
+                    assert point.attributes["http.request.method"] == "GET"
+                    assert point.attributes["url.scheme"] == "http"
+                    return point.value
+        return None
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        pairs = []
+        for _ in range(2):
+            client = socket.create_connection(address)
+            served, _ = listening.accept()
+            client.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+            served.recv(1000)
+            pairs.append((client, served))
+        assert wait_until(lambda: active(address[1]) == 2, 5), active(address[1])
+        for client, served in pairs:
+            served.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            client.recv(1000)
+        assert wait_until(lambda: active(address[1]) == 0, 5), active(address[1])
+        for both in pairs:
+            for end in both:
+                end.close()

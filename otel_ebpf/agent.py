@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Final
@@ -21,7 +21,7 @@ from otel_ebpf.control import Control
 from otel_ebpf.environment import Environment
 from otel_ebpf.export.pipeline import STOP_SECONDS, Pipeline
 from otel_ebpf.identity.discovery import Discovery
-from otel_ebpf.identity.model import Service
+from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.identity.naming import namers
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.services import Services
@@ -35,6 +35,7 @@ from otel_ebpf.kernel.ring_buffer import RingBuffer
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.kernel.trace_ids import TraceIds
 from otel_ebpf.protocols.stage import ProtocolStage
+from otel_ebpf.signals.http_shape import active_attributes
 from otel_ebpf.signals.instruments import Instruments
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import RequestMetrics
@@ -170,7 +171,7 @@ class Agent:
                 self._services.sweep()
             if now >= collection:
                 collection = now + interval
-                self._collection.collect()
+                self._collect()
 
     def stop(self) -> None:
         """Read what is left, detach, send what can be sent. Takes less than 2 s."""
@@ -178,7 +179,7 @@ class Agent:
         self._tick()
         while self._take_batch() and time.monotonic() < deadline:
             pass
-        self._collection.collect()
+        self._collect()
         self._collection.stop()
         with ThreadPoolExecutor(1, "detach") as beside:
             self.final_totals = self.totals()
@@ -235,6 +236,26 @@ class Agent:
             return
         for call in self._protocols.piece(record):
             self._signals.call(call, self._services.service_of(call.record))
+
+    def _collect(self) -> None:
+        """Collect the metrics; the active requests are what a walk finds open right now."""
+        metrics = self._metrics
+        if metrics is not None and metrics.active_requests:
+            metrics.begin_active()
+            self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, count_active=True))
+            for (service, attributes), number in self._active_requests().items():
+                metrics.set_active(service, attributes, number)
+        self._collection.collect()
+
+    def _active_requests(self) -> Mapping[tuple[Service, Attributes], int]:
+        """Sum the open requests by service and method; those of processes not known yet are left out."""
+        found: dict[tuple[Service, Attributes], int] = {}
+        for process, start, request, number in self._tables.take_active_requests():
+            service = self._services.known(process, start)
+            if service is not None:
+                key = (service, active_attributes(request))
+                found[key] = found.get(key, 0) + number
+        return found
 
     def _tick(self) -> None:
         self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS))

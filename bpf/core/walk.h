@@ -11,7 +11,23 @@ struct walk {
 	__u64 forget; /* ns of it end a unix connection: no hook sees its close */
 	__u64 in_flight; /* result: open exchanges */
 	__u64 connections; /* result */
+	__u64 count_active; /* also count the open requests of each server */
 };
+
+struct active_key {
+	__u64 start; /* of the process, whose pid may be another's later */
+	__u64 method; /* the request's first eight bytes */
+	__u32 process;
+	__u32 reserved;
+};
+
+/* Open HTTP/1 requests of servers. Inserted and added to by a walk, read and emptied by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct active_key);
+	__type(value, __u64);
+} active_requests SEC(".maps");
 
 /* Written by the walk, read by user space after it. */
 struct {
@@ -31,6 +47,19 @@ static __always_inline bool unix_closed(const struct connection *conn)
 	return !BPF_CORE_READ(sk, peer) || (__u64)BPF_CORE_READ(sk, peer) != conn->peer;
 }
 
+static __always_inline void count_active(struct connection *conn)
+{
+	struct active_key key = { .start = conn->record.header.process_start,
+				  .method = *(__u64 *)conn->data,
+				  .process = conn->record.header.process };
+	__u64 *known = bpf_map_lookup_elem(&active_requests, &key), one = 1;
+
+	if (known)
+		(*known)++;
+	else
+		bpf_map_update_elem(&active_requests, &key, &one, BPF_NOEXIST);
+}
+
 static __always_inline void visit(struct connection *conn, struct walk *walk)
 {
 	__u64 silent = walk->now > conn->last ? walk->now - conn->last : 0;
@@ -43,6 +72,9 @@ static __always_inline void visit(struct connection *conn, struct walk *walk)
 		gone = true;
 	if (conn->phase != PHASE_IDLE)
 		walk->in_flight++;
+	if (walk->count_active && conn->phase != PHASE_IDLE && conn->record.header.role == ROLE_SERVER &&
+	    conn->request.state == HEAD_DONE)
+		count_active(conn);
 	if (silent <= walk->silence || !(over || gone || conn->amending) || !try_lock(conn))
 		return;
 	if (gone) {

@@ -41,12 +41,13 @@ int set_mode(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* args: ns of silence, ns to forget. For kernels without bpf_for_each_map_elem: one socket, args[2]. */
+/* args: ns of silence, ns to forget, whether to count active requests. For kernels without
+ * bpf_for_each_map_elem: one socket, args[3]. */
 SEC("?raw_tp")
 int visit_one(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u32 zero = 0;
-	struct connection *conn = find_connection(ctx->args[2]);
+	struct connection *conn = find_connection(ctx->args[3]);
 	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
 
 	if (!conn || !walk)
@@ -54,6 +55,7 @@ int visit_one(struct bpf_raw_tracepoint_args *ctx)
 	walk->now = bpf_ktime_get_boot_ns();
 	walk->silence = ctx->args[0];
 	walk->forget = ctx->args[1];
+	walk->count_active = ctx->args[2];
 	visit(conn, walk);
 	return 0;
 }
@@ -70,7 +72,8 @@ int visit_all(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct walk walk = { .now = bpf_ktime_get_boot_ns(),
 			     .silence = ctx->args[0],
-			     .forget = ctx->args[1] };
+			     .forget = ctx->args[1],
+			     .count_active = ctx->args[2] };
 	__u32 zero = 0;
 
 	bpf_for_each_map_elem(&connections, visit_each, &walk, 0);

@@ -12,7 +12,6 @@ KERNEL_OUTCOMES = (
     "exchange_streamed",
     "exchange_ignored",
     "exchange_discovery",
-    "exchange_evicted",
     "exchange_in_flight",
 )
 PIECE_OUTCOMES = ("piece_passed", "piece_ring_full")

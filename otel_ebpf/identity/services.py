@@ -100,6 +100,11 @@ class Services:
         except KeyError:
             return self._look(record).service
 
+    def known(self, process: int, start: int) -> Service | None:
+        """Return the service of a process that is known already."""
+        found = self._young.get((process, start)) or self._old.get((process, start))
+        return found.service if found else None
+
     def allows(self, record: Exchange | Piece | Close) -> bool:
         """Whether the discovery rules let this record's connection through.
 

@@ -28,7 +28,7 @@ from otel_ebpf.kernel.messages import (
     Walked,
 )
 
-_WALK = Struct("<QQQQQ")  # struct walk
+_WALK = Struct("<QQQQQQ")  # struct walk
 _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 _WINDOW_MINIMUM: Final = 1024
 _WORD_SLACK: Final = 16  # bpf/core/connection.h
@@ -160,15 +160,15 @@ class Attacher:
             raise KernelError("nothing is attached")
         walks, zero = control.map_fd("walks"), ctypes.c_uint32(0)
         value = ctypes.create_string_buffer(_WALK.size)
-        periods = (request.silence_ns, request.forget_ns)
+        arguments = (request.silence_ns, request.forget_ns, int(request.count_active))
         if "visit_all" in control.programs:
-            self._run("visit_all", periods)
+            self._run("visit_all", arguments)
         else:
             libbpf().integer("bpf_map_update_elem", walks, ctypes.byref(zero), value, 0)
             for socket in _keys(control.map_fd("connections")):
-                self._run("visit_one", (*periods, socket))
+                self._run("visit_one", (*arguments, socket))
         libbpf().integer("bpf_map_lookup_elem", walks, ctypes.byref(zero), value)
-        _, _, _, in_flight, connections = _WALK.unpack(value.raw)
+        _, _, _, in_flight, connections, _ = _WALK.unpack(value.raw)
         return Walked(in_flight, connections)
 
     def _detach(self) -> None:

@@ -62,10 +62,11 @@ class SetMode:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Visit all connections: end what silence has ended."""
+    """Visit all connections: end what silence has ended; `count_active` fills the map of active requests."""
 
     silence_ns: int
     forget_ns: int
+    count_active: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ PROCESS_CONTROL = Struct("<BBHIIIQQIIQ")  # struct process_control
 PORT_RULES = Struct("<QQ")  # struct port_rules
 SETTINGS = Struct("<II")  # struct settings
 
+ACTIVE_KEY = Struct("<Q8sI4x")  # struct active_key
+
 VERDICT_ON: Final = 1
 VERDICT_OFF: Final = 2
 _EXIST: Final = 2  # BPF_EXIST
@@ -56,6 +58,29 @@ class Tables:
     def set_ruleset(self, generation: int) -> None:
         """Say that decisions have changed: the kernel asks again about each connection."""
         self._update("settings", ctypes.c_uint32(0), SETTINGS.pack(generation, 0))
+
+    def take_active_requests(self) -> list[tuple[int, int, bytes, int]]:
+        """Return what the last walk counted, and empty the map.
+
+        Each is (pid, start of the process, first bytes of the request, open requests).
+        """
+        fd = self._maps["active_requests"]
+        found = []
+        key, count = ctypes.create_string_buffer(ACTIVE_KEY.size), ctypes.c_uint64()
+        while self._first_key(fd, key):
+            libbpf().integer("bpf_map_lookup_elem", fd, key, ctypes.byref(count))
+            libbpf().integer("bpf_map_delete_elem", fd, key)
+            start, method, process = ACTIVE_KEY.unpack(key.raw)
+            found.append((process, start, method, count.value))
+        return found
+
+    @staticmethod
+    def _first_key(fd: int, key: object) -> bool:
+        try:
+            libbpf().integer("bpf_map_get_next_key", fd, None, key)
+        except KernelError:
+            return False
+        return True
 
     def _update(self, name: str, key: object, value: bytes, flags: int = 0) -> None:
         fd = self._maps[name]

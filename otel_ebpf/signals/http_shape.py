@@ -11,7 +11,7 @@ from urllib.parse import quote
 from opentelemetry.semconv.attributes.http_attributes import HttpRequestMethodValues
 from opentelemetry.semconv.attributes.network_attributes import NetworkTransportValues
 
-from otel_ebpf.identity.model import AttributeValue, Service
+from otel_ebpf.identity.model import Attributes, AttributeValue, Service
 from otel_ebpf.signals import names
 from otel_ebpf.signals.endpoints import parse_authority, url_host
 from otel_ebpf.signals.redaction import REDACTED_USERINFO
@@ -24,6 +24,14 @@ _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 _UNIX = NetworkTransportValues.UNIX.value
 
 Pair = tuple[str, AttributeValue]
+
+
+def active_attributes(request: bytes) -> Attributes:
+    """Return the attributes of an active request by its first bytes, which hold a known method whole."""
+    method = request.partition(b" ")[0].decode("latin-1")
+    if method not in KNOWN_METHODS:
+        method = OTHER_METHOD
+    return ((names.HTTP_REQUEST_METHOD, method), (names.URL_SCHEME, "http"))
 
 
 class ShapeKey(NamedTuple):

@@ -9,6 +9,7 @@ from signals_support import CLIENT, SECOND, SERVER, call, record, service, value
 
 from otel_ebpf.protocols.calls import Call
 from otel_ebpf.signals.http import HttpSpans
+from otel_ebpf.signals.http_shape import active_attributes
 from otel_ebpf.signals.instruments import HistogramPoint, Instruments
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import BYTES_BOUNDS, LOST, RequestMetrics
@@ -151,3 +152,9 @@ def test_the_series_go_with_the_service() -> None:
     metrics.forget(SHOP)
     assert by_name(metrics)
     assert not by_name(metrics)
+
+
+def test_active_attributes_are_of_the_method_alone():
+    assert dict(active_attributes(b"GET /a H")) == {"http.request.method": "GET", "url.scheme": "http"}
+    assert dict(active_attributes(b"OPTIONS "))["http.request.method"] == "OPTIONS"
+    assert dict(active_attributes(b"\xff\xff HTTP"))["http.request.method"] == "_OTHER"

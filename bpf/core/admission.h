@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which connections are followed: made at their first byte, and asked about again when the process
+ * or the discovery rules change. */
+#ifndef OTEL_EBPF_ADMISSION_H
+#define OTEL_EBPF_ADMISSION_H
+
+#include "endpoint.h"
+#include "process.h"
+
+static __always_inline __u16 service_port(const struct record_header *header)
+{
+	return header->role == ROLE_SERVER ? header->local_port : header->peer_port;
+}
+
+/* The first bytes of a socket that are seen. Returns it locked, or NULL if it is none of ours. */
+static __noinline struct connection *open_connection(struct sock *sk, __u32 length, __u32 sending)
+{
+	__u64 key = (__u64)sk;
+	__u32 zero = 0;
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	struct connection *conn;
+	struct record_header *header;
+	void *empty;
+
+	if (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
+		return NULL;
+	if (family != AF_UNIX && BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return NULL;
+	empty = bpf_map_lookup_elem(&empty_connection, &zero);
+	if (!empty || bpf_map_update_elem(&connections, &key, empty, BPF_NOEXIST)) {
+		account(LEDGER_EVENT_CONNECTIONS_FULL);
+		return NULL;
+	}
+	conn = bpf_map_lookup_elem(&connections, &key);
+	if (!conn || !try_lock(conn))
+		return NULL;
+	header = &conn->record.header;
+	header->version = WIRE_VERSION;
+	header->family = family;
+	header->socket = key;
+	header->network_namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (family == AF_UNIX) {
+		identify_unix(conn, sk);
+		if (!conn->path_length) /* a socket pair: nobody connected */
+			conn->mode = MODE_IGNORED;
+		return conn;
+	}
+	identify_tcp(conn, sk, length, sending);
+	if (conn->sent || conn->received)
+		header->flags |= CAPTURE_OLD;
+	return conn;
+}
+
+/* The slow half of finding the connection: a new one, another process, or changed rules. */
+static __noinline struct connection *admit(struct connection *conn, struct sock *sk, __u32 length,
+					   __u32 sending)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct process_control *process;
+	bool fresh = !conn;
+
+	if (fresh) {
+		process = current_process(tgid);
+		if (process && process->verdict == VERDICT_OFF) {
+			account(LEDGER_EVENT_DISCOVERY);
+			return NULL;
+		}
+		conn = open_connection(sk, length, sending);
+		if (!conn)
+			return NULL;
+	} else {
+		process = current_process(tgid);
+		if (!wait_lock(conn))
+			return NULL;
+	}
+	if (admitted(process, service_port(&conn->record.header))) {
+		conn->record.header.ruleset = current_ruleset();
+		/* An exchange is of the process that began it, whoever else touches the socket. */
+		if (conn->phase == PHASE_IDLE && conn->record.header.process != tgid)
+			fill_process(&conn->record.header, (struct task_struct *)bpf_get_current_task());
+		return conn;
+	}
+	account(LEDGER_EVENT_DISCOVERY);
+	if (fresh || conn->record.header.process == tgid) {
+		__u64 key = (__u64)sk;
+
+		if (conn->phase != PHASE_IDLE)
+			account(LEDGER_EXCHANGE_DISCOVERY);
+		bpf_map_delete_elem(&connections, &key);
+	} else {
+		unlock(conn);
+	}
+	return NULL;
+}
+
+#endif
