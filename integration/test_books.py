@@ -13,7 +13,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.books import KERNEL_OUTCOMES, imbalances, settled, since, total
 from integration.harness.build import CLIENTS
-from integration.harness.limits import SLACK, slack
+from integration.harness.limits import SLACK, slack, wait_until
 from integration.harness.measured import drive
 from integration.harness.servers import Server, nginx, threaded
 from integration.harness.spans import CLIENT, SERVER
@@ -70,6 +70,8 @@ def test_every_request_is_in_the_books(rung: str, start_agent: StartAgent, optio
         traced = start_agent(rung, config=_only(server), environment={"OTEL_BSP_MAX_QUEUE_SIZE": "65536"})
         before = traced.agent.ledger()
         assert _ab(server, REQUESTS, 4, *options) == REQUESTS
+        due = before["export_seen"] + 2 * REQUESTS
+        wait_until(lambda: traced.agent.ledger()["export_passed"] >= due, slack(20), every=0.2)
         books = since(before, _books(traced))
         assert books["signal_seen"] == 2 * REQUESTS, books
         assert books["signal_aggregated"] == books["signal_span"] == 2 * REQUESTS, books

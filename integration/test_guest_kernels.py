@@ -1,7 +1,8 @@
 """Other kernels: every program loads there, and the spine works on every rung that they have.
 
 What fails in the guest fails here, by name and with its text. OTEL_EBPF_GUESTS names the releases to
-boot (comma separated, or `all`); the oldest supported and Debian 12's by default.
+boot (comma separated, or `all`); Debian 12's by default. `kernels` marks what only `make test-kernels` has
+time for.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def test_every_program_loads(kernel: Kernel, tmp_path: Path) -> None:
     _judge(kernel, outcome)
 
 
+@pytest.mark.kernels
 def test_the_spine_works(kernel: Kernel, tmp_path: Path) -> None:
     selection = ["integration", "-m", "guest"]
     outcome = run_pytest(kernel, selection, share=tmp_path, timeout=PYTEST_SECONDS, name="integration")

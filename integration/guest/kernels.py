@@ -32,7 +32,7 @@ RELEASES = {
     "bookworm": Release("bookworm", "6.1", ("trampoline", "kprobe", "syscall")),
     "trixie": Release("trixie", "6.12", ("trampoline", "socket_trace", "kprobe", "syscall")),
 }
-DEFAULT = ("bullseye", "bookworm")
+DEFAULT = ("bookworm",)
 
 
 class KernelError(RuntimeError):
