@@ -9,7 +9,7 @@ import ctypes
 import ctypes.util
 import errno
 import os
-from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
 from otel_ebpf.kernel.errors import KernelError
 
@@ -158,4 +158,4 @@ def libbpf() -> Libbpf:
     return _loaded[0]
 
 
-__all__ = ["Libbpf", "TestRunOptions", "c_long", "libbpf"]
+__all__ = ["Libbpf", "TestRunOptions", "libbpf"]

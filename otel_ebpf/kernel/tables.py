@@ -17,8 +17,6 @@ SETTINGS = Struct("<II")  # struct settings
 
 ACTIVE_KEY = Struct("<Q8sI4x")  # struct active_key
 
-VERDICT_ON: Final = 1
-VERDICT_OFF: Final = 2
 _EXIST: Final = 2  # BPF_EXIST
 
 
