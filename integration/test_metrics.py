@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
 from integration.conftest import Traced
 from integration.harness.limits import slack, wait_until
 from integration.harness.measured import drive, new_mark
+from integration.harness.ports import free_port
 from integration.harness.servers import threaded
 from tests.otlp_receiver import ReceivedMetric
 
@@ -102,8 +104,9 @@ def test_ledger_is_exported(traced: Traced) -> None:
 
 def test_active_requests(traced: Traced) -> None:
     """What is open in the kernel is what the metric says: two while they wait, then none."""
+    port = free_port()
 
-    def active(port: int) -> float | None:
+    def active() -> float | None:
         for metric in reversed(traced.backend.receiver.metrics("http.server.active_requests")):
             for point in metric.points:
                 if metric.resource.get("process.pid") == os.getpid():
@@ -112,20 +115,17 @@ def test_active_requests(traced: Traced) -> None:
                     return point.value
         return None
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        address = listening.getsockname()
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", port)))
         pairs = []
         for _ in range(2):
-            client = socket.create_connection(address)
-            served, _ = listening.accept()
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            served = stack.enter_context(listening.accept()[0])
             client.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
             served.recv(1000)
             pairs.append((client, served))
-        assert wait_until(lambda: active(address[1]) == 2, 5), active(address[1])
+        assert wait_until(lambda: active() == 2, 5), active()
         for client, served in pairs:
             served.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             client.recv(1000)
-        assert wait_until(lambda: active(address[1]) == 0, 5), active(address[1])
-        for both in pairs:
-            for end in both:
-                end.close()
+        assert wait_until(lambda: active() == 0, 5), active()
