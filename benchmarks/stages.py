@@ -88,8 +88,8 @@ class StagedDrain:
             records = self._reader.read()
         exchanges = [one for one in records if isinstance(one, Exchange) and one.kind == Kind.EXCHANGE]
         with measure("identity"):
-            allows, service_of = agent._services.allows, agent._services.service_of
-            known = [(one, service_of(one)) for one in exchanges if allows(one)]
+            admitted = agent._services.admitted
+            known = [(one, service) for one in exchanges if (service := admitted(one.vantage)) is not None]
         with measure("protocol"):
             parse = agent._protocols.exchange
             calls = [(call, service) for one, service in known if (call := parse(one)) is not None]
@@ -99,7 +99,7 @@ class StagedDrain:
                 take(call, service)
         self.number += len(self._spans)
         with measure("encode"):
-            encoded = [(span.service, encode_span(span)) for span in self._spans]
+            encoded = [(span.template.service, encode_span(span)) for span in self._spans]
         self._spans.clear()
         self._export(encoded)
         return len(records)

@@ -56,6 +56,7 @@ SILENCE_NS: Final = 120_000_000
 
 FORGET_UNIX_NS: Final = 60_000_000_000
 LAST_READ_SECONDS: Final = 0.3
+_AMEND: Final = int(Kind.AMEND)
 
 
 def attach_request(config: Config, ids: TraceIds) -> Attach:
@@ -216,26 +217,27 @@ class Agent:
                 self._services.exited(record)
         elif type(record) is Close:
             for call in self._protocols.close(record):
-                self._signals.call(call, self._services.service_of(call.record))
+                self._signals.call(call, self._services.service_of(call.record.vantage))
 
     def _take_exchange(self, record: Exchange) -> None:
-        if record.kind == Kind.AMEND:
+        if record.kind == _AMEND:
             self._protocols.amend(record)
             return
-        if not self._services.allows(record):
+        service = self._services.admitted(record.vantage)
+        if service is None:
             self._shard.counts[Entry.PROTOCOL_DISCOVERY] += 1
             return
         call = self._protocols.exchange(record)
         if call is not None:
-            self._signals.call(call, self._services.service_of(record))
+            self._signals.call(call, service)
 
     def _take_piece(self, record: Piece) -> None:
-        if not self._services.allows(record):
+        if self._services.admitted(record.vantage) is None:
             self._shard.counts[Entry.PROTOCOL_STREAM_DISCOVERY] += 1
             self._control.ignore(record.socket, record.connection)
             return
         for call in self._protocols.piece(record):
-            self._signals.call(call, self._services.service_of(call.record))
+            self._signals.call(call, self._services.service_of(call.record.vantage))
 
     def _collect(self) -> None:
         """Collect the metrics; the active requests are what a walk finds open right now."""
@@ -260,7 +262,7 @@ class Agent:
     def _tick(self) -> None:
         self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS))
         for call in self._protocols.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
-            self._signals.call(call, self._services.service_of(call.record))
+            self._signals.call(call, self._services.service_of(call.record.vantage))
 
     def _read_clock(self) -> None:
         self._clock_offset = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
@@ -269,7 +271,7 @@ class Agent:
         self._signals.forget(service)
 
     def _unsupported(self, record: Exchange | Piece, protocol: str) -> None:
-        service = self._services.service_of(record)
+        service = self._services.service_of(record.vantage)
         logger.info("%s speaks %s, which is recognised but not read yet", service.name, protocol)
         if self._metrics is not None:
             self._metrics.unsupported(service, protocol)

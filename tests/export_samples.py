@@ -5,34 +5,41 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from otel_ebpf.export.books import Books
 from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.ledger import Ledger
-from otel_ebpf.signals.span import Span, SpanKind
+from otel_ebpf.signals.span import AttributeBlock, Span, SpanKind, SpanTemplate
 
 SHOP = Service(1, "shop", "python", (("service.name", "shop"), ("process.pid", 17)))
+TEMPLATE_FIELDS = ("service", "kind", "name", "error", "attributes")
 CART = Service(2, "cart", "go", (("service.name", "cart"),))
 
 
 def span(number: int = 0, service: Service = SHOP, status: int = 200, milliseconds: float = 12.5) -> Span:
     """Return a span that is told apart by its number: in its id, its path, its start."""
     start = 1_700_000_000_000_000_000 + number
+    common = (("http.request.method", "GET"), ("http.response.status_code", status))
     return Span(
-        service=service,
+        template=SpanTemplate(service, SpanKind.SERVER, "GET /users/{id}", status >= 500, common),
         trace_id=(number + 1).to_bytes(16, "big"),
         span_id=(number + 1).to_bytes(8, "big"),
         parent_span_id=b"",
         trace_flags=1,
         parent_is_remote=False,
-        kind=SpanKind.SERVER,
-        name="GET /users/{id}",
         start=start,
         end=start + int(milliseconds * 1e6),
-        common=(("http.request.method", "GET"), ("http.response.status_code", status)),
-        specific=(("url.path", f"/users/{number}"), ("network.peer.address", "127.0.0.1")),
-        error=status >= 500,
+        shared=AttributeBlock((("network.peer.address", "127.0.0.1"),)),
+        own=(("url.path", f"/users/{number}"),),
     )
+
+
+def changed(span: Span, **changes: Any) -> Span:
+    """Return `span` with other fields, or fields of its template."""
+    template = span.template
+    facts = {name: changes.pop(name, getattr(template, name)) for name in TEMPLATE_FIELDS}
+    return span._replace(template=SpanTemplate(**facts), **changes)
 
 
 def balance(ledger: Ledger, books: Books) -> dict[str, int]:

@@ -7,11 +7,6 @@
 #include "endpoint.h"
 #include "process.h"
 
-static __always_inline __u16 service_port(const struct record_header *header)
-{
-	return header->role == ROLE_SERVER ? header->local_port : header->peer_port;
-}
-
 /* The first bytes of a socket that are seen. Returns it locked, or NULL if it is none of ours. */
 static __noinline struct connection *open_connection(struct sock *sk, __u32 length, __u32 sending)
 {
@@ -73,7 +68,7 @@ static __noinline struct connection *admit(struct connection *conn, struct sock 
 		if (!wait_lock(conn))
 			return NULL;
 	}
-	if (admitted(process, service_port(&conn->record.header))) {
+	if (admitted(process, conn->record.header.server_port)) {
 		conn->record.header.ruleset = current_ruleset();
 		/* An exchange is of the process that began it, whoever else touches the socket. */
 		if (conn->phase == PHASE_IDLE && conn->record.header.process != tgid)

@@ -66,6 +66,26 @@ static __always_inline __u8 tcp_role(const struct tcp_counters *counters, __u8 s
 	return syn ? ROLE_CLIENT : ROLE_SERVER;
 }
 
+/* Which of the socket's two addresses is the server's, the role says. */
+static __always_inline void read_endpoints(struct record_header *header, struct sock *sk)
+{
+	bool serves = header->role == ROLE_SERVER;
+	__u8 *local = serves ? header->server_address : header->client_address;
+	__u8 *peer = serves ? header->client_address : header->server_address;
+	__u16 local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	__u16 peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+
+	header->server_port = serves ? local_port : peer_port;
+	header->client_port = serves ? peer_port : local_port;
+	if (header->family == AF_INET) {
+		BPF_CORE_READ_INTO((__u32 *)local, sk, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO((__u32 *)peer, sk, __sk_common.skc_daddr);
+	} else {
+		BPF_CORE_READ_INTO((struct in6_addr *)local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)peer, sk, __sk_common.skc_v6_daddr);
+	}
+}
+
 static __always_inline void identify_tcp(struct connection *conn, struct sock *sk, __u32 length, bool sending)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
@@ -97,15 +117,7 @@ static __always_inline void identify_tcp(struct connection *conn, struct sock *s
 		conn->received -= length;
 	header->connection = header->role == ROLE_CLIENT ? (__u64)conn->local_start << 32 | conn->peer_start :
 							   (__u64)conn->peer_start << 32 | conn->local_start;
-	header->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	header->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	if (header->family == AF_INET) {
-		BPF_CORE_READ_INTO((__u32 *)header->local_address, sk, __sk_common.skc_rcv_saddr);
-		BPF_CORE_READ_INTO((__u32 *)header->peer_address, sk, __sk_common.skc_daddr);
-	} else {
-		BPF_CORE_READ_INTO(&header->local_address, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
-		BPF_CORE_READ_INTO(&header->peer_address, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
-	}
+	read_endpoints(header, sk);
 }
 
 static __always_inline __u32 unix_inode(struct sock *sk)

@@ -91,15 +91,15 @@ class ConsoleExporter:
 
     def line(self, span: Span) -> str:
         """Return the line for `span`: `HEADER` names its columns."""
-        attributes = dict(span.common + span.specific)
+        attributes = dict(span.attributes)
         seconds, nanoseconds = divmod(span.start, 1_000_000_000)
         time = strftime("%H:%M:%S", localtime(seconds)) + f".{nanoseconds // 1_000_000:03d}"
         status = next((str(attributes[name]) for name in _STATUS if name in attributes), "-")
         columns = (
             self._paint(_DIM, time),
-            fit(span.service.name, 20),
-            self._arrows.get(span.kind, "-"),
-            self._paint(_BOLD, fit(span.name, 36)),
+            fit(span.template.service.name, 20),
+            self._arrows.get(span.template.kind, "-"),
+            self._paint(_BOLD, fit(span.template.name, 36)),
             self._paint(_colour_of(span, status), fit(status, 6)),
             f"{(span.end - span.start) / 1e6:9.2f} ms",
             fit(_peer(attributes), 21),
@@ -122,6 +122,6 @@ def _peer(attributes: Mapping[str, object]) -> str:
 
 
 def _colour_of(span: Span, status: str) -> str:
-    if span.error:
+    if span.template.error:
         return _RED
     return _YELLOW if status[:1] == "4" else _GREEN

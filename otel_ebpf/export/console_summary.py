@@ -57,13 +57,13 @@ class Summary:
 
     def add(self, span: Span) -> None:
         """Count `span`."""
-        key = (span.service.name, span.name, span.kind)
+        key = (span.template.service.name, span.template.name, span.template.kind)
         row = self.rows.get(key)
         if row is None:
             if len(self.rows) >= MAXIMUM_ROWS:
                 key = _OTHER
             row = self.rows.setdefault(key, Row())
-        row.add(span.end - span.start, span.error)
+        row.add(span.end - span.start, span.template.error)
 
     def lines(self) -> Iterator[str]:
         """Yield the table, most requests first; nothing when there were none."""

@@ -164,7 +164,7 @@ def _encoder(queue: SpanQueue, shard: Shard) -> Emit:
             counts[SPANS.failed] += 1
             bad.add(1, "%d spans could not be encoded: %r", problem)
             return
-        put(span.service, encoded)
+        put(span.template.service, encoded)
 
     return emit
 

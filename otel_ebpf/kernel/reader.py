@@ -5,7 +5,7 @@ Hot path. Budget: 1.0 us for an exchange, its heads copied out.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import (
@@ -23,72 +23,15 @@ from otel_ebpf.kernel.records import (
     Record,
 )
 from otel_ebpf.kernel.ring_buffer import RingBuffer
+from otel_ebpf.kernel.vantage import START, STOP, VANTAGE, Vantage, Vantages
+
+BATCH_BYTES: Final = 1 << 20
+"""What is read at once."""
 
 _EXCHANGE_SIZE, _PIECE_SIZE, _PROCESS_SIZE = EXCHANGE.size, PIECE.size, PROCESS.size
 _KIND_EXCHANGE = int(Kind.EXCHANGE)
 _make = tuple.__new__
 _unpack_exchange = EXCHANGE.unpack_from
-
-
-def _exchange(chunk: bytes, at: int, end: int) -> Exchange | None:
-    fields = _unpack_exchange(chunk, at)
-    request = at + _EXCHANGE_SIZE
-    response = request + fields[36]
-    path = response + fields[37]
-    stop = path + fields[38]
-    if stop > end:
-        return None
-    return _make(Exchange, fields + (chunk[request:response], chunk[response:path], chunk[path:stop]))  # noqa: RUF005
-
-
-def _piece(chunk: bytes, at: int, end: int) -> Piece | None:
-    fields = PIECE.unpack_from(chunk, at)
-    data = at + _PIECE_SIZE
-    path = data + fields[30]
-    stop = path + fields[32]
-    if stop > end:
-        return None
-    return _make(Piece, (*fields, chunk[data:path], chunk[path:stop]))
-
-
-def _process(chunk: bytes, at: int, end: int) -> ProcessSeen | None:
-    fields = PROCESS.unpack_from(chunk, at)
-    arguments = at + _PROCESS_SIZE
-    environment = arguments + fields[31]
-    stop = environment + fields[32]
-    if stop > end:
-        return None
-    return ProcessSeen(
-        *_identity(fields),
-        parent=fields[29],
-        user=fields[30],
-        command=fields[33].split(b"\0", 1)[0],
-        executable=fields[34].split(b"\0", 1)[0],
-        arguments=chunk[arguments:environment],
-        environment=chunk[environment:stop],
-    )
-
-
-def _process_exit(chunk: bytes, at: int) -> ProcessSeen:
-    return ProcessSeen(*_identity(HEADER.unpack_from(chunk, at)), 0, 0, b"", b"", b"", b"")
-
-
-def _identity(fields: tuple[Any, ...]) -> tuple[int, int, int, int, int, int]:
-    """Pick kind, pids, network namespace, start and cgroup out of a header's fields."""
-    return (fields[1], fields[13], fields[14], fields[16], fields[17], fields[18])
-
-
-def _notice(kind: int, size: int, chunk: bytes, at: int) -> Record | None:
-    """Decode the rarer kinds."""
-    if kind == Kind.AMEND and size >= _EXCHANGE_SIZE:
-        return _exchange(chunk, at, at + size)
-    if kind == Kind.CLOSE and size >= CLOSE.size:
-        return Close._make(CLOSE.unpack_from(chunk, at))
-    if kind == Kind.PROCESS and size >= _PROCESS_SIZE:
-        return _process(chunk, at, at + size)
-    if kind == Kind.PROCESS_EXIT:
-        return _process_exit(chunk, at)
-    return None
 
 
 class Reader:
@@ -97,8 +40,10 @@ class Reader:
     def __init__(self, ring: RingBuffer, shard: Shard) -> None:
         self._ring = ring
         self._counts = shard.counts
+        self._vantages = Vantages()
+        self._known = self._vantages.known
 
-    def read(self, limit: int = 1 << 20) -> list[Record]:
+    def read(self, limit: int = BATCH_BYTES) -> list[Record]:
         """Return what is there, oldest first; malformed records are counted, not returned."""
         chunk, spans = self._ring.read(limit)
         records: list[Record] = []
@@ -106,7 +51,7 @@ class Reader:
         exchanges = 0
         for at, end in spans:
             if chunk[at + 2] == _KIND_EXCHANGE and chunk[at] == WIRE_VERSION and end - at >= _EXCHANGE_SIZE:
-                record: Record | None = _exchange(chunk, at, end)
+                record: Record | None = self._exchange(chunk, at, end)
                 exchanges += record is not None
             else:
                 record = self._decode(chunk, at, end)
@@ -117,15 +62,86 @@ class Reader:
         self._counts[Entry.READER_EXCHANGE] += exchanges
         return records
 
+    def _exchange(self, chunk: bytes, at: int, end: int) -> Exchange | None:
+        fields = _unpack_exchange(chunk, at)
+        request = at + _EXCHANGE_SIZE
+        response = request + fields[23]
+        path = response + fields[24]
+        stop = path + fields[25]
+        if stop > end:
+            return None
+        data = chunk[at + START : at + STOP]
+        vantage = self._known.get(data) or self._vantages.read(data)
+        return _make(
+            Exchange,
+            fields + (chunk[request:response], chunk[response:path], chunk[path:stop], vantage),  # noqa: RUF005
+        )
+
     def _decode(self, chunk: bytes, at: int, end: int) -> Record | None:
         size, counts = end - at, self._counts
         if size < HEADER.size or chunk[at] != WIRE_VERSION:
             return None
         kind = chunk[at + 2]
         if kind == Kind.PIECE and size >= _PIECE_SIZE:
-            piece = _piece(chunk, at, end)
+            piece = self._piece(chunk, at, end)
             counts[Entry.READER_PIECE] += piece is not None
             return piece
-        notice = _notice(kind, size, chunk, at)
+        notice = self._notice(kind, chunk, at, end)
         counts[Entry.READER_NOTICE] += notice is not None
         return notice
+
+    def _piece(self, chunk: bytes, at: int, end: int) -> Piece | None:
+        fields = PIECE.unpack_from(chunk, at)
+        data = at + _PIECE_SIZE
+        path = data + fields[17]
+        stop = path + fields[19]
+        if stop > end:
+            return None
+        return _make(Piece, (*fields, chunk[data:path], chunk[path:stop], self._vantage(chunk, at)))
+
+    def _notice(self, kind: int, chunk: bytes, at: int, end: int) -> Record | None:
+        """Decode the rarer kinds."""
+        size = end - at
+        if kind == Kind.AMEND and size >= _EXCHANGE_SIZE:
+            return self._exchange(chunk, at, end)
+        if kind == Kind.CLOSE and size >= CLOSE.size:
+            return Close._make((*CLOSE.unpack_from(chunk, at), self._vantage(chunk, at)))
+        if kind == Kind.PROCESS and size >= _PROCESS_SIZE:
+            return _process(chunk, at, end)
+        if kind == Kind.PROCESS_EXIT:
+            return ProcessSeen(*_identity(chunk, at), 0, 0, b"", b"", b"", b"")
+        return None
+
+    def _vantage(self, chunk: bytes, at: int) -> Vantage:
+        return self._vantages.read(chunk[at + START : at + STOP])
+
+
+def _process(chunk: bytes, at: int, end: int) -> ProcessSeen | None:
+    *_, parent, user, argument_bytes, environment_bytes, command, executable = PROCESS.unpack_from(chunk, at)
+    arguments = at + _PROCESS_SIZE
+    environment = arguments + argument_bytes
+    stop = environment + environment_bytes
+    if stop > end:
+        return None
+    return ProcessSeen(
+        *_identity(chunk, at),
+        parent=parent,
+        user=user,
+        command=command.split(b"\0", 1)[0],
+        executable=executable.split(b"\0", 1)[0],
+        arguments=chunk[arguments:environment],
+        environment=chunk[environment:stop],
+    )
+
+
+def _identity(chunk: bytes, at: int) -> tuple[int, int, int, int, int, int]:
+    """Pick kind, pids, network namespace, start and cgroup out of a header. Not worth keeping."""
+    one = Vantage(*VANTAGE.unpack_from(chunk, at + START))
+    return (
+        chunk[at + 2],
+        one.process,
+        one.agent_process,
+        one.network_namespace,
+        one.process_start,
+        one.cgroup,
+    )

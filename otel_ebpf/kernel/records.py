@@ -3,112 +3,55 @@
 Hot path. Budget: decoding one exchange, its heads copied out, at most 1.0 us.
 
 Times are CLOCK_BOOTTIME nanoseconds, 0 for "did not happen". `NamedTuple`s are filled in
-wire order straight from one `struct.unpack_from`, so the order of the fields is the ABI;
+wire order straight from one `struct.unpack_from`, so the order of the fields is the ABI; behind
+those stand the bytes that follow the struct, and the vantage, which is looked up.
 tests/kernel/test_wire_layout.py checks names, offsets and sizes against the objects' BTF.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
 from struct import Struct
 from typing import NamedTuple
 
-WIRE_VERSION = 1
+from otel_ebpf.kernel.vantage import Vantage
+from otel_ebpf.kernel.wire import WIRE_VERSION, Capture, ContextSource, Direction, End, Kind, Role, Transport
 
-
-class Kind(IntEnum):
-    """What a record tells of (enum record_kind)."""
-
-    EXCHANGE = 1
-    PIECE = 2
-    CLOSE = 3
-    AMEND = 4
-    PROCESS = 5
-    PROCESS_EXIT = 6
-
-
-class Transport(IntEnum):
-    """enum transport."""
-
-    TCP = 1
-    UNIX = 2
-
-
-class Role(IntEnum):
-    """Which end of the connection was observed (enum role)."""
-
-    UNKNOWN = 0
-    CLIENT = 1
-    SERVER = 2
-
-
-class Direction(IntEnum):
-    """enum direction: REQUEST is from the connecting to the accepting side."""
-
-    REQUEST = 0
-    RESPONSE = 1
-
-
-class End(IntEnum):
-    """Why a record ends where it ends (enum record_end)."""
-
-    NONE = 0
-    LENGTH = 1
-    CHUNK = 2
-    TURN = 3
-    FIN = 4
-    RESET = 5
-    IDLE = 6
-    UPGRADE = 7
-
-
-class Capture(IntFlag):
-    """enum capture_flag."""
-
-    TRUNCATED = 1
-    TLS = 2
-    SERVER_FIRST = 4
-    UNSEEN = 8
-    OLD = 16
-    ROLE_GUESSED = 32
-    PEER_CLOSED = 64
-
-
-class ContextSource(IntEnum):
-    """Where a trace context came from (enum context_source)."""
-
-    NONE = 0
-    ROOT = 1
-    HEADER = 2
+__all__ = [
+    "CLOSE",
+    "EXCHANGE",
+    "HEADER",
+    "PIECE",
+    "PROCESS",
+    "WIRE_VERSION",
+    "Capture",
+    "Close",
+    "ContextSource",
+    "Direction",
+    "End",
+    "Exchange",
+    "Kind",
+    "Piece",
+    "ProcessSeen",
+    "Record",
+    "Role",
+    "Transport",
+]
 
 
 class Exchange(NamedTuple):
     """One request and its response (struct exchange_record). Also used for `Kind.AMEND`."""
 
-    version: int
     kind: int
-    transport: int
-    family: int
-    role: int
     end: int
     error: int
+    client_port: int
     flags: int
     lost: int
     connection: int
     offset: int
     time: int
     socket: int
-    process: int
-    agent_process: int
-    thread: int
-    network_namespace: int
-    process_start: int
-    cgroup: int
-    local_port: int
-    peer_port: int
-    ruleset: int
-    local_address: bytes
-    peer_address: bytes
+    client_address: bytes
     trace_id: bytes
     span_id: bytes
     parent_id: bytes
@@ -128,35 +71,23 @@ class Exchange(NamedTuple):
     request: bytes
     response: bytes
     path: bytes
+    vantage: Vantage
 
 
 class Piece(NamedTuple):
     """One send or receive of a connection in stream mode (struct piece_record)."""
 
-    version: int
     kind: int
-    transport: int
-    family: int
-    role: int
     end: int
     error: int
+    client_port: int
     flags: int
     lost: int
     connection: int
     offset: int
     time: int
     socket: int
-    process: int
-    agent_process: int
-    thread: int
-    network_namespace: int
-    process_start: int
-    cgroup: int
-    local_port: int
-    peer_port: int
-    ruleset: int
-    local_address: bytes
-    peer_address: bytes
+    client_address: bytes
     trace_id: bytes
     span_id: bytes
     parent_id: bytes
@@ -168,35 +99,23 @@ class Piece(NamedTuple):
     path_captured: int
     data: bytes
     path: bytes
+    vantage: Vantage
 
 
 class Close(NamedTuple):
     """A connection that user space follows has ended (struct close_record)."""
 
-    version: int
     kind: int
-    transport: int
-    family: int
-    role: int
     end: int
     error: int
+    client_port: int
     flags: int
     lost: int
     connection: int
     offset: int
     time: int
     socket: int
-    process: int
-    agent_process: int
-    thread: int
-    network_namespace: int
-    process_start: int
-    cgroup: int
-    local_port: int
-    peer_port: int
-    ruleset: int
-    local_address: bytes
-    peer_address: bytes
+    client_address: bytes
     trace_id: bytes
     span_id: bytes
     parent_id: bytes
@@ -204,6 +123,7 @@ class Close(NamedTuple):
     context_source: int
     request_bytes: int
     response_bytes: int
+    vantage: Vantage
 
 
 class ProcessSeen(NamedTuple):
@@ -225,7 +145,8 @@ class ProcessSeen(NamedTuple):
 
 Record = Exchange | Piece | Close | ProcessSeen
 
-_HEADER = "HBBBBBBIIQQQQIIIIQQHHI16s16s16s8s8sBB6x"
+# version, the vantage, thread and ruleset are passed over: nothing here reads them from it.
+_HEADER = "2xBBB49xHIIQQQQ4x4x16s16s8s8sBB6x"
 HEADER = Struct("<" + _HEADER)
 EXCHANGE = Struct("<" + _HEADER + "QQQQQIIHHHH")
 PIECE = Struct("<" + _HEADER + "IHBxH6x")

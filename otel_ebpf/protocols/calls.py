@@ -7,10 +7,10 @@ from typing import NamedTuple
 from otel_ebpf.kernel.records import Exchange, Piece
 
 
-class HttpCall(NamedTuple):
-    """What an HTTP message pair says, before conventions and redaction (RFC 9110, RFC 9112).
+class HttpRequest(NamedTuple):
+    """What an HTTP request says, before conventions and redaction (RFC 9110, RFC 9112).
 
-    Sizes are of the bodies in bytes as they passed on the wire, -1 where that is unknown.
+    Clients repeat themselves: equal requests are mostly one object, and later stages cache by it.
     """
 
     method: str  # as sent, e.g. "GET"; any token
@@ -18,9 +18,18 @@ class HttpCall(NamedTuple):
     query: str  # without "?"; "" for none
     host: str  # Host header, or the authority of the request target; "" for none
     version: str  # "1.0" or "1.1"
-    status: int  # final status code, 0 when there was no response
     user_agent: str
     forwarded_for: str  # the client's address by Forwarded or X-Forwarded-For, "" for none
+
+
+class HttpCall(NamedTuple):
+    """An HTTP request and what became of it.
+
+    Sizes are of the bodies in bytes as they passed on the wire, -1 where that is unknown.
+    """
+
+    request: HttpRequest
+    status: int  # final status code, 0 when there was no response
     request_body: int
     response_body: int
 
@@ -28,8 +37,8 @@ class HttpCall(NamedTuple):
 class Call(NamedTuple):
     """One request with its response, or without one.
 
-    `record` is what opened it in the kernel and says whose it is: process, endpoints, role,
-    transport, network namespace. Times are CLOCK_BOOTTIME nanoseconds, 0 for "did not happen".
+    `record` is what opened it in the kernel and says whose it is. Times are CLOCK_BOOTTIME
+    nanoseconds, 0 for "did not happen".
     """
 
     record: Exchange | Piece

@@ -14,7 +14,7 @@ MISSES_MAX = 3  # exchanges in a row that no protocol claims, before a connectio
 
 def connection_key(record: Exchange | Piece | Close) -> int:
     """Return the key of one end of a connection: both ends may be on this host."""
-    return record.connection << 2 | record.role
+    return record.connection << 2 | record.vantage.role
 
 
 def judge(protocols: Sequence[Protocol], request: bytes, response: bytes) -> tuple[Claim, Protocol | None]:

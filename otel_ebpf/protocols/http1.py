@@ -7,12 +7,10 @@ again; response fields are read only where the kernel did not see the response's
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
-from otel_ebpf.kernel.records import Capture, ContextSource, Exchange
+from otel_ebpf.kernel.records import Capture, ContextSource, End, Exchange
 from otel_ebpf.kernel.trace_ids import TraceIds
 from otel_ebpf.protocols.base import Claim, Stream
-from otel_ebpf.protocols.calls import Call, HttpCall
+from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
 from otel_ebpf.protocols.http1_claim import claim
 from otel_ebpf.protocols.http1_head import head_end, is_interim, status_at
 from otel_ebpf.protocols.http1_request import Heads
@@ -22,13 +20,8 @@ from otel_ebpf.protocols.traceparent import TraceParent
 
 _new = tuple.__new__  # without the layer that NamedTuple puts over it: half its cost
 _FROM_HEADER = int(ContextSource.HEADER)
-_USUAL = {
-    f"HTTP/{version} {int(status)}{after}".encode(): int(status)
-    for version in ("1.0", "1.1")
-    for status in HTTPStatus
-    for after in " \r"
-    if status >= HTTPStatus.OK
-}  # one look-up for what nearly all responses begin with
+_LENGTH = int(End.LENGTH)
+_ENDED = (_LENGTH, int(End.CHUNK))  # where the kernel has followed the response to its end
 _SERVER_FIRST = int(Capture.SERVER_FIRST)
 
 
@@ -61,6 +54,37 @@ class Http1:
         A request line that the capture cuts off gives the path so far. Status is 0 without a
         final response. Never raises.
         """
+        # Taking all fields out at once costs as much as reading four of them by name.
+        (
+            _, how, error, _, flags, _, _, _, start, _, _, trace_id, span_id, parent_id, trace_flags, source,
+            _, response_start, response_end, request_bytes, response_bytes, head, response_head, _, _, _,
+            status, data, _, _, _,
+        ) = exchange  # fmt: skip
+        if how not in _ENDED or not (head and response_head and status) or flags & _SERVER_FIRST:
+            return self._parse_unusual(exchange)
+        whole = None
+        if head <= len(data):  # else the capture has cut it off
+            whole = self._heads.whole(data[:head], source == _FROM_HEADER)
+        if whole is None:
+            return self._parse_unusual(exchange)
+        request, declared = whole
+        asked = request_bytes - head
+        value = (
+            request,
+            status,
+            request_size(exchange, data, declared, head) if asked > 0 else 0,
+            response_bytes - response_head
+            if how == _LENGTH
+            else response_size(exchange, request.method, status, 0),
+        )
+        return _new(
+            Call,
+            (exchange, _new(HttpCall, value), start, response_start, response_end, how, error, trace_id,
+             span_id, parent_id, trace_flags, source),
+        )  # fmt: skip
+
+    def _parse_unusual(self, exchange: Exchange) -> Call | None:
+        """Read an exchange of which the kernel does not know everything, or which has an odd head."""
         request = exchange.request
         if request[:1] in b"\r\n":
             request = request.lstrip(b"\r\n")
@@ -69,27 +93,20 @@ class Http1:
         if asked is None or exchange.flags & _SERVER_FIRST:
             return None
         response = exchange.response
-        status, start = _USUAL.get(response[:13], 0), 0
-        if not status:
-            status, start = final_status(exchange)
-            if status < 0:
-                return None
+        status, start = final_status(exchange)
+        if status < 0:
+            return None
         end = exchange.request_head or head_end(request)
         sent = self._heads.fields(request[line_end + 1 : end if end > 0 else None] if line_end >= 0 else b"")
         method, path, query, authority, version = asked
-        value = (
-            method,
-            path,
-            query,
-            authority or sent.host,
-            version or status_version(response),
+        host, version = authority or sent.host, version or status_version(response)
+        value = HttpCall(
+            HttpRequest(method, path, query, host, version, sent.user_agent, sent.forwarded_for),
             status,
-            sent.user_agent,
-            sent.forwarded_for,
             request_size(exchange, request, sent.declared, end),
             response_size(exchange, method, status, start),
         )
-        return _call(exchange, _new(HttpCall, value), sent.context)
+        return _call(exchange, value, sent.context)
 
 
 def final_status(exchange: Exchange) -> tuple[int, int]:
@@ -130,4 +147,4 @@ def _call(exchange: Exchange, value: HttpCall, context: TraceParent | None) -> C
     end = exchange.response_end or exchange.request_end or start
     answered, how, error = exchange.response_start, exchange.end, exchange.error
     ids = exchange.span_id, parent_id, flags, source
-    return _new(Call, (exchange, value, start, answered, end, how, error, trace_id, *ids))
+    return Call(exchange, value, start, answered, end, how, error, trace_id, *ids)

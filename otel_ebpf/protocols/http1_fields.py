@@ -139,7 +139,7 @@ def _unfolded(block: bytes) -> list[bytes]:
     lines: list[bytes] = []
     *whole, cut_off = block.split(b"\n")
     for line in whole:
-        if line[:1] in (b" ", b"\t") and lines:
+        if line[:1] in (b" ", b"\t") and lines and lines[-1]:
             lines[-1] += b" " + line.strip(_SPACES)
         else:
             lines.append(line.strip(_SPACES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otel_ebpf.kernel.records import ContextSource, Piece
 from otel_ebpf.kernel.trace_ids import TraceIds
-from otel_ebpf.protocols.calls import Call, HttpCall
+from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
 from otel_ebpf.protocols.http1_fields import NO_LENGTH, UNDELIMITED, Fields
 from otel_ebpf.protocols.http1_request import Asked
 from otel_ebpf.protocols.http1_response import declared_by, has_body, is_upgrade
@@ -64,19 +64,18 @@ class Response:
 def make_call(ids: TraceIds, request: Request, response: Response | None, how: int, error: int) -> Call:
     """Pair a request with its response, or with none."""
     piece, asked, fields = request.piece, request.asked, request.fields
-    value = HttpCall(
+    said = HttpRequest(
         asked.method,
         asked.path,
         asked.query,
         asked.authority or fields.host,
         asked.version or (response.version if response else "1.1"),
-        response.status if response else 0,
         fields.user_agent,
         fields.forwarded_for,
-        request.size(),
-        response.size() if response else 0,
     )
-    trace_id, span_id = ids.of(piece.connection, request.offset, piece.role)
+    status, size = (response.status, response.size()) if response else (0, 0)
+    value = HttpCall(said, status, request.size(), size)
+    trace_id, span_id = ids.of(piece.connection, request.offset, piece.vantage.role)
     parent_id, flags, source = _NO_PARENT, 0, int(ContextSource.ROOT)
     if fields.context is not None:
         trace_id, parent_id, flags = fields.context

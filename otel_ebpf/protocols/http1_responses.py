@@ -156,7 +156,7 @@ class Responses:
             self._unreadable()
         elif len(data) < piece.length or len(side.buffer) > HEAD_MAX:
             self._truncated()
-            self.hidden = self.hidden or piece.role == _CLIENT
+            self.hidden = self.hidden or piece.vantage.role == _CLIENT
         return piece.length
 
     def _take(self, head: bytes) -> None:

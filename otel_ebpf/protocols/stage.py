@@ -62,7 +62,7 @@ class ProtocolStage:
 
     def exchange(self, record: Exchange) -> Call | None:
         """Read a whole exchange; None where it makes no call (and is counted)."""
-        key = record.connection << 2 | record.role
+        key = record.connection << 2 | record.vantage.role
         protocol = self._claimed.get(key)
         if protocol is None:
             protocol = self._claim(key, record)
@@ -119,7 +119,7 @@ class ProtocolStage:
 
     def _with_ids(self, call: Call) -> Call:
         record = call.record
-        trace_id, span_id = self._ids.of(record.connection, record.offset, record.role)
+        trace_id, span_id = self._ids.of(record.connection, record.offset, record.vantage.role)
         if call.context_source == ContextSource.HEADER:
             return call._replace(span_id=span_id)
         return call._replace(trace_id=trace_id, span_id=span_id, context_source=int(ContextSource.ROOT))

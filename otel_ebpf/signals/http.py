@@ -1,10 +1,10 @@
 """HTTP calls as spans, by the semantic conventions for HTTP.
 
-Hot path. Budget: `HttpSpans.shape` and `HttpSpans.span` together at most 1.5 us a call.
+Hot path. Budget: `HttpSpans.plan` and `HttpSpans.span` together at most 0.8 us a call.
 
-What repeats (name, kind, method, route, status, server: a `Shape`) is found in a cache per service,
-keyed by the values themselves, so that its attributes are one tuple object which export encodes
-once. What is each call's own (path, query, client, user agent) is put together here.
+Clients repeat themselves, so what follows from the request, the status and the vantage alone is made
+once, a `Plan`: everything but ids, times and the peer. Plans are cached per service, and share their
+metric series by `Shape`, which does not depend on the path or the user agent.
 
 `server.address` and `server.port` are those of the Host header (RFC 9110 section 7.2), else those
 of the listening side; of a unix socket, its path. `client.address` is the one that a proxy named,
@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from otel_ebpf.identity.model import Attributes, Service
-from otel_ebpf.kernel.records import Capture, ContextSource, End, Exchange, Piece, Role, Transport
-from otel_ebpf.protocols.calls import Call, HttpCall
+from otel_ebpf.kernel.records import Capture, ContextSource, End, Role, Transport
+from otel_ebpf.protocols.calls import Call, HttpRequest
 from otel_ebpf.signals.endpoints import address_text, unix_path_text
 from otel_ebpf.signals.http_shape import KNOWN_METHODS, OTHER_METHOD, Shape, ShapeKey
 from otel_ebpf.signals.names import (
     CLIENT_ADDRESS,
     HTTP_REQUEST_METHOD_ORIGINAL,
-    NETWORK_PEER_ADDRESS,
     NETWORK_PEER_PORT,
     URL_FULL,
     URL_PATH,
@@ -31,13 +30,14 @@ from otel_ebpf.signals.names import (
     USER_AGENT_ORIGINAL,
 )
 from otel_ebpf.signals.outcome import failure
+from otel_ebpf.signals.peers import Peers
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.routes import Routes, ServiceRoutes
 from otel_ebpf.signals.sampling import NO_PARENT
-from otel_ebpf.signals.span import Span
+from otel_ebpf.signals.span import NO_ATTRIBUTES, Span, SpanTemplate
 
+CACHED_PLANS = 2048  # of one service; about 1.5 KiB each
 CACHED_SHAPES = 2048  # of one service; about 1 KiB each
-CACHED_PEERS = 8192  # of all services
 
 _SERVER = int(Role.SERVER)
 _TLS = int(Capture.TLS)
@@ -48,18 +48,29 @@ _SAMPLED = 1  # W3C trace flags
 _RANDOM = 2
 _new = tuple.__new__  # a NamedTuple's own __new__ is a Python function: 0.15 us more
 
-_Key = tuple[bool, str, str, int, str, str, int, str, int, bytes]
+
+class Plan:
+    """What all calls have in common that ask the same of the same server and are answered alike."""
+
+    __slots__ = ("peers", "shape", "template")
+
+    def __init__(self, shape: Shape, template: SpanTemplate, peers: Peers | None) -> None:
+        """`peers`: None where no peer is told of, or the template has it."""
+        self.shape = shape
+        self.template = template
+        self.peers = peers
 
 
 class _ServiceState:
     """What is remembered of one service."""
 
-    __slots__ = ("paths", "routes", "shapes")
+    __slots__ = ("paths", "plans", "routes", "shapes")
 
     def __init__(self, routes: ServiceRoutes) -> None:
         self.routes = routes
         self.paths = routes.cache
-        self.shapes: dict[_Key, Shape] = {}
+        self.plans: dict[tuple[object, ...], Plan] = {}
+        self.shapes: dict[ShapeKey, Shape] = {}
 
 
 class HttpSpans:
@@ -72,122 +83,118 @@ class HttpSpans:
         self._redaction = redaction
         self._methods = {method: method for method in known_methods}
         self._services: dict[Service, _ServiceState] = {}
-        self._peers: dict[tuple[int, bytes], Attributes] = {}
+        self._direct = Peers(client=True)
+        self._behind_proxy = Peers(client=False)
 
     def forget(self, service: Service) -> None:
         """Drop what is remembered of a service that has gone."""
         self._services.pop(service, None)
 
-    def shape(self, call: Call, service: Service) -> Shape:
+    def plan(self, call: Call, service: Service) -> Plan:
         """Return what `call` has in common with others of `service`."""
         state = self._services.get(service)
         if state is None:
             state = self._services[service] = _ServiceState(self._routes.of(service.name))
-        record, value, _, response_start, _, how, error, _, _, _, _, _ = call
-        method, path, _, host, version, status, _, _, _, _ = value
-        method = self._methods.get(method, OTHER_METHOD)
-        flags = record.flags
-        channel = record.family << 8 | flags & _TLS
-        failed = ""
-        if not status or error or how == _RESET:
-            failed = failure(status, how, error, flags, response_start)
-        unix = record.transport == _UNIX
-        key: _Key
-        if record.role == _SERVER:
-            route = state.paths.get(path) or state.routes.find(path, status)
-            address = record.path if unix else b"" if host else record.local_address
-            key = (True, method, route, status, host, version, channel, failed, record.local_port, address)
-        else:
-            address = record.path if unix else record.peer_address
-            key = (False, method, "", status, host, version, channel, failed, record.peer_port, address)
-        return state.shapes.get(key) or self._make(service, state, key, record)
+        record, value, _, _, _, how, error, _, _, _, _, _ = call
+        request, status, _, _ = value
+        if error or not status or how == _RESET:
+            return self._make(service, state, call)
+        key = (record.vantage, request, status, record.flags & _TLS, record.path)
+        return state.plans.get(key) or self._keep(service, state, call, key)
 
-    def _make(self, service: Service, state: _ServiceState, key: _Key, record: Exchange | Piece) -> Shape:
-        server, method, route, status, host, version, channel, failed, port, raw = key
-        unix = record.transport == _UNIX
-        address = unix_path_text(raw) if unix else address_text(record.family, raw)
-        shape = Shape(
-            service,
-            ShapeKey(
-                server, method, route, status, host, version, channel & _TLS != 0, failed, port, address, unix
-            ),
+    def _keep(self, service: Service, state: _ServiceState, call: Call, key: tuple[object, ...]) -> Plan:
+        route_merges = state.routes.merges
+        plan = self._make(service, state, call)
+        if state.routes.merges != route_merges or len(state.plans) >= CACHED_PLANS:
+            state.plans.clear()
+        request = call.value.request
+        if not plan.shape.server or state.routes.settled(request.path):
+            state.plans[key] = plan
+        return plan
+
+    def _make(self, service: Service, state: _ServiceState, call: Call) -> Plan:
+        record, request = call.record, call.value.request
+        shape = self._shape(service, state, call)
+        own: Attributes
+        peers = None
+        if shape.server:
+            own = self._asked(request)
+            if record.vantage.transport != _UNIX:
+                peers = self._behind_proxy if request.forwarded_for else self._direct
+        else:
+            own = ((URL_FULL, self._url(request, shape.origin)),)
+        if shape.other_method:
+            own += ((HTTP_REQUEST_METHOD_ORIGINAL, request.method),)
+        template = SpanTemplate(service, shape.kind, shape.name, shape.error, shape.common + own)
+        return Plan(shape, template, peers)
+
+    def _shape(self, service: Service, state: _ServiceState, call: Call) -> Shape:
+        record, value = call.record, call.value
+        request, status, vantage = value.request, value.status, record.vantage
+        server, unix = vantage.role == _SERVER, vantage.transport == _UNIX
+        route = failed = address = ""
+        if server:
+            route = state.paths.get(request.path) or state.routes.find(request.path, status)
+        if not status or call.error or call.how == _RESET:
+            failed = failure(status, call.how, call.error, record.flags, call.response_start)
+        if unix:
+            address = unix_path_text(record.path)
+        elif not server or not request.host:
+            address = address_text(vantage.family, vantage.server_address)
+        key = ShapeKey(
+            server=server,
+            method=self._methods.get(request.method, OTHER_METHOD),
+            route=route,
+            status=status,
+            host=request.host,
+            version=request.version,
+            tls=record.flags & _TLS != 0,
+            failure=failed,
+            port=vantage.server_port,
+            address=address,
+            unix=unix,
         )
-        if len(state.shapes) >= CACHED_SHAPES:
-            state.shapes.clear()
-        state.shapes[key] = shape
+        shape = state.shapes.get(key)
+        if shape is None:
+            if len(state.shapes) >= CACHED_SHAPES:
+                state.shapes.clear()
+            shape = state.shapes[key] = Shape(service, key)
         return shape
 
-    def span(self, call: Call, shape: Shape, start: int, end: int) -> Span:
-        """Return the span of `call`, whose shape is `shape`. Times are Unix nanoseconds."""
-        record, value, _, _, _, _, _, trace_id, span_id, parent, flags, source = call
+    def span(self, call: Call, plan: Plan, start: int, end: int) -> Span:
+        """Return the span of `call`, whose plan is `plan`. Times are Unix nanoseconds."""
+        record, _, _, _, _, _, _, trace_id, span_id, parent, flags, source = call
         if source == _HEADER:
             flags = flags & _RANDOM | _SAMPLED
             remote = parent != NO_PARENT
         else:
             flags = _SAMPLED
             remote = False
-        if shape.server:
-            specific = self._server(value, record)
-        else:
-            specific = ((URL_FULL, self._url(value, shape.origin)),)
-        if shape.other_method:
-            specific += ((HTTP_REQUEST_METHOD_ORIGINAL, value.method),)
-        return _new(
-            Span,
-            (
-                shape.service,
-                trace_id,
-                span_id,
-                b"" if parent == NO_PARENT else parent,
-                flags,
-                remote,
-                shape.kind,
-                shape.name,
-                start,
-                end,
-                shape.common,
-                specific,
-                shape.error,
-            ),
-        )
+        shared = NO_ATTRIBUTES
+        own: Attributes = ()
+        peers = plan.peers
+        if peers is not None:
+            shared = peers.of(record.vantage.family, record.client_address)
+            own = ((NETWORK_PEER_PORT, record.client_port),)
+        if parent == NO_PARENT:
+            parent = b""
+        return _new(Span, (plan.template, trace_id, span_id, parent, flags, remote, start, end, shared, own))
 
-    def _server(self, value: HttpCall, record: Exchange | Piece) -> Attributes:
-        _, path, query, _, _, _, agent, forwarded, _, _ = value
-        where = (record.family, record.peer_address)
-        peer = self._peers.get(where) or self._peer(where)
-        own: Attributes = ((URL_PATH, path),)
-        if query and (query := self._redaction.query(query)):
-            own = ((URL_PATH, path), (URL_QUERY, query))
-        if forwarded or not peer or not agent:
-            return self._unusual_server(own, peer, record.peer_port, agent, forwarded)
-        return (*own, *peer, (NETWORK_PEER_PORT, record.peer_port), (USER_AGENT_ORIGINAL, agent))
-
-    @staticmethod
-    def _unusual_server(
-        own: Attributes, peer: Attributes, port: int, agent: str, forwarded: str
-    ) -> Attributes:
-        pairs = (*own, (CLIENT_ADDRESS, forwarded), *peer[1:]) if forwarded else own + peer
-        if peer:
-            pairs += ((NETWORK_PEER_PORT, port),)
-        if agent:
-            pairs += ((USER_AGENT_ORIGINAL, agent),)
+    def _asked(self, request: HttpRequest) -> Attributes:
+        """Return what a server's span says of its request alone."""
+        pairs: Attributes = ((URL_PATH, request.path),)
+        if request.query and (query := self._redaction.query(request.query)):
+            pairs += ((URL_QUERY, query),)
+        if request.forwarded_for:
+            pairs += ((CLIENT_ADDRESS, request.forwarded_for),)
+        if request.user_agent:
+            pairs += ((USER_AGENT_ORIGINAL, request.user_agent),)
         return pairs
 
-    def _url(self, value: HttpCall, origin: str) -> str:
-        path = value.path
+    def _url(self, request: HttpRequest, origin: str) -> str:
+        path = request.path
         if not path.startswith("/"):
             # "*" and an authority are no path (RFC 9112 section 3.2); the rest must not run into the host.
-            path = f"/{path}" if path not in ("", "*") and value.method != "CONNECT" else ""
-        query = value.query and self._redaction.query(value.query)
+            path = f"/{path}" if path not in ("", "*") and request.method != "CONNECT" else ""
+        query = request.query and self._redaction.query(request.query)
         return f"{origin}{path}?{query}" if query else origin + path
-
-    def _peer(self, where: tuple[int, bytes]) -> Attributes:
-        """Return client.address and network.peer.address of (family, address); none for unix."""
-        address = address_text(*where)
-        if not address:
-            return ()
-        pairs = ((CLIENT_ADDRESS, address), (NETWORK_PEER_ADDRESS, address))
-        if len(self._peers) >= CACHED_PEERS:
-            self._peers.clear()
-        self._peers[where] = pairs
-        return pairs

@@ -51,6 +51,15 @@ class ServiceRoutes:
         self._rules = rules
         self._tree = tree
 
+    def settled(self, path: str) -> bool:
+        """Whether `path`, just looked for, stays what it is until the next merge."""
+        return self._tree is None or path in self.cache
+
+    @property
+    def merges(self) -> int:
+        """How often routes that were found before became others."""
+        return self._tree.merges if self._tree else 0
+
     def find(self, path: str, status: int) -> str:
         """Return the route of `path`, answered with `status` (0 for no response); "" for none."""
         if not path.startswith("/"):

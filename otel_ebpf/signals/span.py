@@ -18,23 +18,53 @@ class SpanKind(IntEnum):
     CONSUMER = 5
 
 
+class AttributeBlock:
+    """Attributes that many spans have in common. `encoded` is export's: filled at first use."""
+
+    __slots__ = ("encoded", "pairs")
+
+    def __init__(self, pairs: Attributes) -> None:
+        self.pairs = pairs
+        self.encoded = b""
+
+
+class SpanTemplate:
+    """What many spans of a service have in common. `encoded` is export's: filled at first use."""
+
+    __slots__ = ("attributes", "encoded", "error", "kind", "name", "service")
+
+    def __init__(self, service: Service, kind: int, name: str, error: bool, attributes: Attributes) -> None:
+        """`error`: the status is Error, else Unset."""
+        self.service = service
+        self.kind = kind
+        self.name = name
+        self.error = error
+        self.attributes = attributes
+        self.encoded = b""
+
+
+NO_ATTRIBUTES = AttributeBlock(())
+
+
 class Span(NamedTuple):
     """One span. Times are Unix nanoseconds.
 
-    `common` repeats from span to span (method, route, status, server address) and is encoded once
-    and cached; `specific` (path, query, client port) is encoded each time.
+    Its attributes are those of the template, those of `shared`, which spans of other templates have
+    too (the peer), and its `own`. Only the last are encoded for each span.
     """
 
-    service: Service
+    template: SpanTemplate
     trace_id: bytes
     span_id: bytes
     parent_span_id: bytes  # b"" for none
     trace_flags: int  # W3C flags of the span itself; bit 0: sampled
     parent_is_remote: bool
-    kind: int
-    name: str
     start: int
     end: int
-    common: Attributes
-    specific: Attributes
-    error: bool  # status Error, else Unset
+    shared: AttributeBlock
+    own: Attributes
+
+    @property
+    def attributes(self) -> Attributes:
+        """All attributes. Not for the hot path."""
+        return self.template.attributes + self.shared.pairs + self.own

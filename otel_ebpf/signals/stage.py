@@ -57,7 +57,7 @@ class SignalStage:
         self._clock = clock
         self._sample = sampler.sample
         self._http = HttpSpans(routes, redaction)
-        self._shape = self._http.shape
+        self._plan = self._http.plan
         self._span = self._http.span
         self._metrics = metrics
         self._emit = emit
@@ -72,23 +72,23 @@ class SignalStage:
             record, value, start, _, end, _, _, _, _, _, _, _ = call
             if record.lost:
                 self._lost(record, service)
-            if record.role == _UNKNOWN:
+            if record.vantage.role == _UNKNOWN:
                 counts[_ROLE_UNKNOWN] += 1
                 return
-            shape = self._shape(call, service)
+            plan = self._plan(call, service)
             duration = end - start
             if duration < 0:  # noqa: PLR1730 (max() costs a call): nothing came after the first byte
                 duration = 0
             metrics = self._metrics
             if metrics is not None:
-                metrics.record(shape, duration, value.request_body, value.response_body)
+                metrics.record(plan.shape, duration, value.request_body, value.response_body)
                 counts[_AGGREGATED] += 1
             emit = self._emit
             if emit is None:
                 counts[_SPANS_OFF] += 1
             elif self._sample(call):
                 start += self._clock()
-                emit(self._span(call, shape, start, start + duration))
+                emit(self._span(call, plan, start, start + duration))
                 counts[_SPAN] += 1
             else:
                 counts[_UNSAMPLED] += 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from otel_ebpf.identity.model import Process
-from otel_ebpf.kernel.records import Exchange, ProcessSeen, Role
+from otel_ebpf.kernel.records import ProcessSeen, Role
+from otel_ebpf.kernel.vantage import Vantage
 
 
 def process(*command_line: str, **given: Any) -> Process:
@@ -41,15 +42,18 @@ def notice(**given: Any) -> ProcessSeen:
     return ProcessSeen(**{**facts, **given})
 
 
-def exchange(**given: Any) -> Exchange:
-    """Return an exchange of that process, as a server on port 80."""
-    numbers = dict.fromkeys(Exchange._fields, 0)
+def vantage(**given: Any) -> Vantage:
+    """Return that process's as a server on port 80."""
     facts: dict[str, Any] = {
-        **numbers,
-        "process": 4_000_000,
+        "transport": 1,
+        "family": 2,
+        "role": int(Role.SERVER),
         "process_start": 1_000_000_000,
-        "role": Role.SERVER,
-        "local_port": 80,
-        "peer_port": 50_000,
+        "cgroup": 0,
+        "process": 4_000_000,
+        "agent_process": 0,
+        "server_address": bytes(16),
+        "network_namespace": 0,
+        "server_port": 80,
     }
-    return Exchange(**{**facts, **given})
+    return Vantage(**{**facts, **given})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,7 @@ from otel_ebpf.kernel.records import (
     Role,
 )
 from otel_ebpf.kernel.trace_ids import TraceIds
+from otel_ebpf.kernel.vantage import Vantage
 
 IDS = TraceIds(0x1234, 0x5678)
 CONNECTION = 0xAAAA0000BBBB
@@ -29,7 +31,6 @@ def _header(
     end: int,
     *,
     connection: int,
-    role: int,
     time: int,
     offset: int = 0,
     flags: int = 0,
@@ -37,7 +38,6 @@ def _header(
     error: int = 0,
     source: int = ContextSource.NONE,
 ) -> tuple[Any, ...]:
-    addresses = bytes(16), bytes(16)
     made = source != ContextSource.NONE
     context = (
         (b"T" * 16, b"S" * 8, bytes(8), 0, int(source))
@@ -45,31 +45,25 @@ def _header(
         else (bytes(16), bytes(8), bytes(8), 0, int(source))
     )
     return (
-        1,
         int(kind),
-        1,
-        2,
-        int(role),
         int(end),
         error,
+        40000,
         int(flags),
         lost,
         connection,
         offset,
         time,
         0x50C,
-        10,
-        10,
-        10,
-        4026531840,
-        1,
-        1,
-        8080,
-        40000,
-        1,
-        *addresses,
+        bytes(16),
         *context,
     )
+
+
+@cache
+def seen_from(role: int) -> Vantage:
+    """Return the vantage of that end, the same one each time."""
+    return Vantage(1, 2, int(role), 1, 1, 10, 10, bytes(16), 4026531840, 8080)
 
 
 def exchange(
@@ -98,7 +92,6 @@ def exchange(
         connection=connection,
         offset=0,
         time=1000,
-        role=role,
         flags=flags,
         error=error,
         source=source,
@@ -121,6 +114,7 @@ def exchange(
         asked,
         answered,
         b"",
+        seen_from(role),
     )
 
 
@@ -136,17 +130,24 @@ def piece(
     connection: int = CONNECTION,
 ) -> Piece:
     """`length` bytes passed, of which `data` was captured."""
-    header = _header(
-        Kind.PIECE, End.NONE, connection=connection, offset=offset, time=time, role=role, lost=lost
+    header = _header(Kind.PIECE, End.NONE, connection=connection, offset=offset, time=time, lost=lost)
+    return Piece(
+        *header,
+        len(data) if length is None else length,
+        len(data),
+        int(direction),
+        0,
+        data,
+        b"",
+        seen_from(role),
     )
-    return Piece(*header, len(data) if length is None else length, len(data), int(direction), 0, data, b"")
 
 
 def close(end: int = End.FIN, error: int = 0, role: int = Role.SERVER, connection: int = CONNECTION) -> Close:
     header = _header(
-        Kind.CLOSE, end, connection=connection, offset=0, time=9000, role=role, flags=0, lost=0, error=error
+        Kind.CLOSE, end, connection=connection, offset=0, time=9000, flags=0, lost=0, error=error
     )
-    return Close(*header, 0, 0)
+    return Close(*header, 0, 0, seen_from(role))
 
 
 class Script:

@@ -7,7 +7,8 @@ from typing import Any
 from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.records import ContextSource, End, Exchange, Piece, Role, Transport
-from otel_ebpf.protocols.calls import Call, HttpCall
+from otel_ebpf.kernel.vantage import Vantage
+from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
 from otel_ebpf.signals.span import Span
 
 SECOND = 10**9
@@ -24,12 +25,20 @@ def service(name: str = "shop", number: int = 1) -> Service:
     return Service(number, name, "python", (("service.name", name),))
 
 
-_HEADER: dict[str, Any] = {
-    "version": 1,
-    "kind": 1,
+_VANTAGE: dict[str, Any] = {
     "transport": int(Transport.TCP),
     "family": INET,
     "role": SERVER,
+    "process_start": 1,
+    "cgroup": 1,
+    "process": 10,
+    "agent_process": 10,
+    "server_address": ipv4("10.0.0.1"),
+    "network_namespace": 1,
+    "server_port": 8080,
+}
+_HEADER: dict[str, Any] = {
+    "kind": 1,
     "end": int(End.LENGTH),
     "error": 0,
     "flags": 0,
@@ -38,17 +47,8 @@ _HEADER: dict[str, Any] = {
     "offset": 0,
     "time": SECOND,
     "socket": 1,
-    "process": 10,
-    "agent_process": 10,
-    "thread": 10,
-    "network_namespace": 1,
-    "process_start": 1,
-    "cgroup": 1,
-    "local_port": 8080,
-    "peer_port": 40000,
-    "ruleset": 0,
-    "local_address": ipv4("10.0.0.1"),
-    "peer_address": ipv4("10.0.0.2"),
+    "client_port": 40000,
+    "client_address": ipv4("10.0.0.2"),
     "trace_id": b"\x01" * 16,
     "span_id": b"\x02" * 8,
     "parent_id": b"\0" * 8,
@@ -58,34 +58,36 @@ _HEADER: dict[str, Any] = {
 
 
 def record(**changes: Any) -> Exchange:
+    """Return an exchange; `changes` are of its own fields or of its vantage's."""
     fields = dict.fromkeys(Exchange._fields, 0) | {"request": b"", "response": b"", "path": b""}
-    if changes.get("role") == CLIENT:
-        fields |= {**_HEADER, "local_port": 40000, "peer_port": 8080}
-        fields |= {"local_address": ipv4("10.0.0.2"), "peer_address": ipv4("10.0.0.1")}
-    else:
-        fields |= _HEADER
-    return Exchange(**(fields | changes))
+    return Exchange(**(fields | _HEADER | _seen_from(changes)))
+
+
+def _seen_from(changes: dict[str, Any]) -> dict[str, Any]:
+    vantage = _VANTAGE | {name: value for name, value in changes.items() if name in _VANTAGE}
+    own = {name: value for name, value in changes.items() if name not in _VANTAGE}
+    return own | {"vantage": Vantage(**vantage)}
 
 
 def piece(**changes: Any) -> Piece:
     fields = {"length": 1, "captured": 0, "direction": 0, "path_captured": 0, "data": b"", "path": b""}
-    return Piece(**(_HEADER | fields | changes))
+    return Piece(**(_HEADER | fields | _seen_from(changes)))
 
 
 def value(**changes: Any) -> HttpCall:
-    fields: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "method": "GET",
         "path": "/",
         "query": "",
         "host": "shop.example:8080",
         "version": "1.1",
-        "status": 200,
         "user_agent": "curl/8",
         "forwarded_for": "",
-        "request_body": 0,
-        "response_body": 10,
     }
-    return HttpCall(**(fields | changes))
+    answered: dict[str, Any] = {"status": 200, "request_body": 0, "response_body": 10}
+    asked |= {name: value for name, value in changes.items() if name in asked}
+    answered |= {name: value for name, value in changes.items() if name not in asked}
+    return HttpCall(HttpRequest(**asked), **answered)
 
 
 def call(http: HttpCall | None = None, of: Exchange | Piece | None = None, **changes: Any) -> Call:
@@ -108,7 +110,7 @@ def call(http: HttpCall | None = None, of: Exchange | Piece | None = None, **cha
 
 
 def attributes(span: Span) -> dict[str, Any]:
-    pairs = (*span.common, *span.specific)
+    pairs = span.attributes
     assert len(dict(pairs)) == len(pairs), "an attribute twice"
     return dict(pairs)
 

@@ -15,8 +15,8 @@ import pytest
 from otel_ebpf.export.console import HEADER, ConsoleExporter
 from otel_ebpf.export.console_summary import MAXIMUM_ROWS, SHOWN_ROWS, Row, Summary
 from otel_ebpf.export.terminal import MAXIMUM_WAITING, Terminal
-from otel_ebpf.signals.span import Span, SpanKind
-from tests.export_samples import CART, SHOP, span
+from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock, Span, SpanKind
+from tests.export_samples import CART, SHOP, changed, span
 
 
 class Tty(io.StringIO):
@@ -44,10 +44,11 @@ def show(*spans: Span, stream: io.TextIOBase | None = None, limit: int = 50) -> 
 
 
 def test_a_line_has_everything() -> None:
-    one = span(7)._replace(
-        kind=SpanKind.CLIENT, common=(("http.response.status_code", 404), ("server.port", 80))
+    status = (("http.response.status_code", 404), ("server.port", 80))
+    one = changed(span(7), kind=SpanKind.CLIENT, attributes=status)
+    one = one._replace(
+        shared=AttributeBlock((("network.peer.address", "10.0.0.1"),)), own=(("network.peer.port", 80),)
     )
-    one = one._replace(specific=(("network.peer.address", "10.0.0.1"), ("network.peer.port", 80)))
     header, line, *_ = show(one)
     assert header == HEADER
     assert re.fullmatch(
@@ -56,7 +57,7 @@ def test_a_line_has_everything() -> None:
 
 
 def test_columns_are_aligned_whatever_stands_in_them() -> None:
-    long = span()._replace(name="GET /" + "x" * 200)
+    long = changed(span(), name="GET /" + "x" * 200)
     first, second = show(span(), long)[1:3]
     assert first.index(" ms") == second.index(" ms")
     assert "…" in second
@@ -64,7 +65,7 @@ def test_columns_are_aligned_whatever_stands_in_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("specific", "peer"),
+    ("own", "peer"),
     [
         ((("network.peer.address", "::1"), ("network.peer.port", 80)), "[::1]:80"),
         ((("network.peer.address", "10.0.0.1"),), "10.0.0.1 "),
@@ -72,17 +73,17 @@ def test_columns_are_aligned_whatever_stands_in_them() -> None:
         ((), "- "),
     ],
 )
-def test_peers(specific: tuple[tuple[str, str | int], ...], peer: str) -> None:
-    assert f" ms  {peer}" in show(span()._replace(specific=specific))[1]
+def test_peers(own: tuple[tuple[str, str | int], ...], peer: str) -> None:
+    assert f" ms  {peer}" in show(span()._replace(shared=NO_ATTRIBUTES, own=own))[1]
 
 
 def test_no_response_shows_the_error() -> None:
-    assert " timeo… " in show(span()._replace(common=(("error.type", "timeout"),)))[1]
-    assert " -  " in show(span()._replace(common=()))[1]
+    assert " timeo… " in show(changed(span(), attributes=(("error.type", "timeout"),)))[1]
+    assert " -  " in show(changed(span(), attributes=()))[1]
 
 
 def test_what_a_terminal_would_obey_is_not_written() -> None:
-    evil = span()._replace(name="GET \x1b]0;owned\x07\n", common=(("error.type", "\x1b[2J"),))
+    evil = changed(span(), name="GET \x1b]0;owned\x07\n", attributes=(("error.type", "\x1b[2J"),))
     assert not [line for line in show(evil) if "\x1b" in line or "\x07" in line]
     assert len(show(evil)) == len(show(span()))
 
@@ -101,7 +102,7 @@ def test_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_terminal_without_the_characters_gets_others() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    show(span()._replace(name="GET /é"), stream=stream)
+    show(changed(span(), name="GET /é"), stream=stream)
     stream.flush()
     assert b" <  GET /?" in raw.getvalue()
 
@@ -158,7 +159,7 @@ def test_no_summary_without_requests() -> None:
 def test_the_summary_is_bounded() -> None:
     summary = Summary()
     for number in range(MAXIMUM_ROWS + 100):
-        summary.add(span()._replace(name=f"GET /{number}"))
+        summary.add(changed(span(), name=f"GET /{number}"))
     assert len(summary.rows) == MAXIMUM_ROWS + 1
     assert sum(row.count for row in summary.rows.values()) == MAXIMUM_ROWS + 100
     lines = list(summary.lines())

@@ -23,23 +23,26 @@ from otel_ebpf.export.otlp import encode_span
 from otel_ebpf.export.request import encode_request
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.signals.scope import SCHEMA_URL, SCOPE_NAME
-from otel_ebpf.signals.span import Span, SpanKind
+from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock, Span, SpanKind, SpanTemplate
+from tests.export_samples import changed
 
 SERVICE = Service(1, "shop", "python", (("service.name", "shop"), ("process.pid", 17), ("tags", ("a", "b"))))
+COMMON: Attributes = (
+    ("http.request.method", "GET"),
+    ("http.response.status_code", 200),
+    ("server.port", 8080),
+)
 SPAN = Span(
-    service=SERVICE,
+    template=SpanTemplate(SERVICE, SpanKind.SERVER, "GET /users/{id}", False, COMMON),
     trace_id=bytes(range(16)),
     span_id=bytes(range(8)),
     parent_span_id=bytes(range(100, 108)),
     trace_flags=1,
     parent_is_remote=True,
-    kind=SpanKind.SERVER,
-    name="GET /users/{id}",
     start=1_700_000_000_000_000_000,
     end=1_700_000_000_123_456_789,
-    common=(("http.request.method", "GET"), ("http.response.status_code", 200), ("server.port", 8080)),
-    specific=(("url.path", "/users/17"), ("network.peer.port", 40_000)),
-    error=False,
+    shared=AttributeBlock((("client.address", "::1"), ("network.peer.address", "::1"))),
+    own=(("url.path", "/users/17"), ("network.peer.port", 40_000)),
 )
 SDK_KINDS = {
     SpanKind.INTERNAL: SdkKind.INTERNAL,
@@ -52,8 +55,6 @@ SDK_KINDS = {
 
 @pytest.fixture(autouse=True)
 def _empty_caches() -> None:
-    otlp._blocks.clear()
-    otlp._string_heads.clear()
     otlp._integer_heads.clear()
 
 
@@ -70,13 +71,13 @@ def by_the_sdk(span: Span) -> ExportTraceServiceRequest:
         parent_id = int.from_bytes(span.parent_span_id, "big")
         parent = SpanContext(trace_id, parent_id, span.parent_is_remote, flags)
     readable = ReadableSpan(
-        name=span.name,
+        name=span.template.name,
         context=context,
         parent=parent,
-        resource=Resource(dict(span.service.resource), SCHEMA_URL),
-        attributes=dict(span.common + span.specific),
-        kind=SDK_KINDS[SpanKind(span.kind)],
-        status=Status(StatusCode.ERROR if span.error else StatusCode.UNSET),
+        resource=Resource(dict(span.template.service.resource), SCHEMA_URL),
+        attributes=dict(span.attributes),
+        kind=SDK_KINDS[SpanKind(span.template.kind)],
+        status=Status(StatusCode.ERROR if span.template.error else StatusCode.UNSET),
         start_time=span.start,
         end_time=span.end,
         instrumentation_scope=InstrumentationScope(SCOPE_NAME, __version__, SCHEMA_URL),
@@ -100,7 +101,7 @@ def comparable(span: trace_pb2.Span) -> dict[str, Any]:
 @pytest.mark.parametrize("error", [False, True])
 @pytest.mark.parametrize(("parent", "remote"), [(b"", False), (b"12345678", False), (b"12345678", True)])
 def test_a_span_is_what_the_sdk_makes_of_it(kind: SpanKind, error: bool, parent: bytes, remote: bool) -> None:
-    span = SPAN._replace(kind=kind, error=error, parent_span_id=parent, parent_is_remote=remote)
+    span = changed(SPAN, kind=kind, error=error, parent_span_id=parent, parent_is_remote=remote)
     expected = by_the_sdk(span).resource_spans[0].scope_spans[0].spans[0]
     assert comparable(decoded(span)) == comparable(expected)
 
@@ -129,19 +130,24 @@ VALUES = st.one_of(
     st.floats(allow_nan=False),
     st.lists(st.text(st.characters(codec="utf-8")), max_size=4).map(tuple),
 )
-ATTRIBUTES = st.dictionaries(KEYS, VALUES, max_size=6).map(lambda found: tuple(found.items()))
 
 
 @given(
-    ATTRIBUTES, ATTRIBUTES, st.text(st.characters(codec="utf-8")), st.integers(0, (1 << 64) - 1), st.binary()
+    st.dictionaries(KEYS, VALUES, max_size=16).map(lambda found: tuple(found.items())),
+    st.tuples(st.integers(0, 16), st.integers(0, 16)).map(sorted),
+    st.text(st.characters(codec="utf-8")),
+    st.integers(0, (1 << 64) - 1),
+    st.binary(),
 )
 def test_any_attributes_are_what_the_sdk_makes_of_them(
-    common: Attributes, specific: Attributes, name: str, time: int, seed: bytes
+    pairs: Attributes, cuts: list[int], name: str, time: int, seed: bytes
 ) -> None:
-    taken = {key for key, _ in common}
-    specific = tuple(pair for pair in specific if pair[0] not in taken)
+    first, second = cuts
     trace_id = (seed + b"\x01" * 16)[:16]
-    span = SPAN._replace(common=common, specific=specific, name=name, start=time, end=time, trace_id=trace_id)
+    shared = AttributeBlock(pairs[first:second])
+    times = {"start": time, "end": time}
+    facts = {"attributes": pairs[:first], "shared": shared, "own": pairs[second:]}
+    span = changed(SPAN, name=name, trace_id=trace_id, **times, **facts)
     expected = by_the_sdk(span).resource_spans[0].scope_spans[0].spans[0]
     for _ in range(2):  # the second time from the caches
         assert comparable(decoded(span)) == comparable(expected)
@@ -151,28 +157,33 @@ ANYTHING = st.one_of(st.text(), st.integers(), st.booleans(), st.floats(), st.li
 PAIRS = st.lists(st.tuples(st.text(), ANYTHING), max_size=5).map(tuple)
 
 
-@given(PAIRS, PAIRS, st.text(), st.integers(), st.integers(), st.integers(), st.integers())
+@given(PAIRS, PAIRS, PAIRS, st.text(), st.integers(), st.integers(), st.integers(), st.integers())
 def test_never_raises_and_always_decodes(
-    common: Attributes, specific: Attributes, name: str, start: int, end: int, kind: int, flags: int
+    common: Attributes,
+    shared: Attributes,
+    own: Attributes,
+    name: str,
+    start: int,
+    end: int,
+    kind: int,
+    flags: int,
 ) -> None:
-    span = SPAN._replace(
-        common=common, specific=specific, name=name, start=start, end=end, kind=kind, trace_flags=flags
-    )
-    assert len(decoded(span).attributes) == len(common) + len(specific)
+    block = AttributeBlock(shared)
+    facts = {"attributes": common, "shared": block, "own": own, "name": name, "kind": kind}
+    span = changed(SPAN, **facts, start=start, end=end, trace_flags=flags)
+    assert len(decoded(span).attributes) == len(common) + len(shared) + len(own)
 
 
 @given(st.text(st.characters(categories=["Cs", "L"]), max_size=300))
 def test_surrogates_become_the_replacement_character(text: str) -> None:
-    for span in (SPAN._replace(specific=(("k", text),)), SPAN._replace(common=(), specific=(), name=text)):
+    for span in (SPAN._replace(own=(("k", text),)), changed(SPAN, own=(), name=text)):
         message = decoded(span)
-        got = message.attributes[-1].value.string_value if span.specific else message.name
+        got = message.attributes[-1].value.string_value if span.own else message.name
         assert got == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def test_a_lone_surrogate_costs_one_character() -> None:
-    assert (
-        decoded(SPAN._replace(specific=(("k", "a\ud800b"),))).attributes[-1].value.string_value == "a\ufffdb"
-    )
+    assert decoded(SPAN._replace(own=(("k", "a\ud800b"),))).attributes[-1].value.string_value == "a\ufffdb"
 
 
 def test_times_beyond_64_bits_are_clamped() -> None:
@@ -180,38 +191,21 @@ def test_times_beyond_64_bits_are_clamped() -> None:
     assert (message.start_time_unix_nano, message.end_time_unix_nano) == (0, (1 << 64) - 1)
 
 
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [((("k", 1),), (("k", True),)), ((("k", 1.0),), (("k", 1),)), ((("k", False),), (("k", 0),))],
-)
-def test_equal_values_of_other_types_do_not_share_a_cached_block(
-    first: Attributes, second: Attributes
-) -> None:
-    for common in (first, second, first):
-        (attribute,) = decoded(SPAN._replace(common=common, specific=())).attributes
-        field = {bool: "bool_value", int: "int_value", float: "double_value"}[type(common[0][1])]
-        assert attribute.value.WhichOneof("value") == field
+def test_nan_is_kept() -> None:
+    span = changed(SPAN, attributes=(("k", float("nan")),))
+    assert math.isnan(decoded(span).attributes[0].value.double_value)
 
 
-def test_nan_is_kept_and_does_not_fill_the_cache() -> None:
+def test_the_table_of_names_is_bounded() -> None:
     for number in range(otlp.MAXIMUM_KEPT + 10):
-        span = SPAN._replace(common=(("k", float("nan")), ("n", number)), specific=())
-        assert math.isnan(decoded(span).attributes[0].value.double_value)
-    assert len(otlp._blocks) <= otlp.MAXIMUM_KEPT
-
-
-def test_caches_are_bounded() -> None:
-    for number in range(otlp.MAXIMUM_KEPT + 10):
-        encode_span(SPAN._replace(name=str(number), specific=((f"k{number}", "v"), (f"n{number}", number))))
-    assert len(otlp._blocks) <= otlp.MAXIMUM_KEPT
-    assert len(otlp._string_heads) <= otlp.MAXIMUM_KEPT
+        encode_span(SPAN._replace(own=((f"n{number}", number),)))
     assert len(otlp._integer_heads) <= otlp.MAXIMUM_KEPT
 
 
 def test_values_of_other_types_than_declared_become_strings() -> None:
     odd: Any = (("none", None), ("bytes", b"x"))
     service = Service(9, "odd", "c", odd)
-    message = decoded(SPAN._replace(common=odd, specific=odd))
+    message = decoded(changed(SPAN, attributes=odd, own=odd, shared=NO_ATTRIBUTES))
     assert [one.value.string_value for one in message.attributes] == ["None", "b'x'"] * 2
     request = ExportTraceServiceRequest.FromString(encode_request([(service, encode_span(SPAN))]))
     assert request.resource_spans[0].resource.attributes[0].value.string_value == "None"
@@ -221,7 +215,7 @@ def test_a_request_has_one_resource_for_each_service_and_keeps_the_order() -> No
     other = Service(2, "cart", "go", (("service.name", "cart"),))
     twin = Service(3, "shop", "python", SERVICE.resource)
     order = [SERVICE, other, SERVICE, twin, other, SERVICE]
-    pairs = [(service, encode_span(SPAN._replace(name=f"n{at}"))) for at, service in enumerate(order)]
+    pairs = [(service, encode_span(changed(SPAN, name=f"n{at}"))) for at, service in enumerate(order)]
     request = ExportTraceServiceRequest.FromString(encode_request(pairs))
     names = [
         (entry.resource.attributes[0].value.string_value, [span.name for span in entry.scope_spans[0].spans])
@@ -231,7 +225,7 @@ def test_a_request_has_one_resource_for_each_service_and_keeps_the_order() -> No
 
 
 def test_a_request_with_large_spans_and_none() -> None:
-    large = SPAN._replace(specific=(("url.query", "q" * 70_000),))
+    large = SPAN._replace(own=(("url.query", "q" * 70_000),))
     request = ExportTraceServiceRequest.FromString(encode_request([(SERVICE, encode_span(large))] * 3))
     spans = request.resource_spans[0].scope_spans[0].spans
     assert [len(span.attributes[-1].value.string_value) for span in spans] == [70_000] * 3

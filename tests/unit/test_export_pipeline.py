@@ -27,7 +27,7 @@ from otel_ebpf.export.books import POINTS, SPANS
 from otel_ebpf.export.pipeline import Pipeline, build
 from otel_ebpf.export.settings import ExportSettings, OtlpSettings
 from otel_ebpf.kernel.ledger import Ledger
-from tests.export_samples import balance, silent_port, span
+from tests.export_samples import balance, changed, silent_port, span
 from tests.otlp_receiver import OtlpReceiver
 
 POINT = NumberDataPoint({"a": "b"}, 1, 2, 3)
@@ -93,7 +93,7 @@ def test_a_span_of_wrong_types_is_counted_and_stops_nobody(caplog: pytest.LogCap
         pipeline = build(settings, ledger.shard)
         pipeline.start()
         pipeline.emit(span()._replace(trace_id=cast("Any", None)))
-        pipeline.emit(span()._replace(common=cast("Any", 7)))
+        pipeline.emit(changed(span(), attributes=cast("Any", 7)))
         pipeline.emit(span(1))
         pipeline.stop()
         assert len(receiver.spans()) == 1

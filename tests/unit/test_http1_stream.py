@@ -40,7 +40,7 @@ def run(state: Stream, pieces: Iterable[Piece]) -> list[Call]:
 
 
 def brief(calls: Sequence[Call]) -> list[tuple[str, int, int]]:
-    return [(call.value.path, call.value.status, call.value.response_body) for call in calls]
+    return [(call.value.request.path, call.value.status, call.value.response_body) for call in calls]
 
 
 # ---- pairing ----
@@ -152,7 +152,7 @@ def test_request_bodies_are_passed_over() -> None:
     chunks = b"PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\nT: x\r\n\r\n"
     asks = [script.ask(post + body[:7]), script.ask(body[7:] + chunks + get(b"/g"))]
     calls = run(state, [*asks, script.answer(reply() * 3)])
-    assert [(call.value.method, call.value.request_body) for call in calls] == [
+    assert [(call.value.request.method, call.value.request_body) for call in calls] == [
         ("POST", 40),
         ("PUT", 5),
         ("GET", 0),
@@ -237,7 +237,7 @@ def test_silence_ends_what_has_no_known_end() -> None:
     run(state, [script.ask(get(b"/1")), script.answer(answer[:256], length=500)])
     assert state.expire(1100 + 200 * MS) == ()
     (call,) = state.expire(1100 + 300 * MS)
-    assert (call.value.path, call.how, call.end) == ("/1", End.IDLE, 1100)
+    assert (call.value.request.path, call.how, call.end) == ("/1", End.IDLE, 1100)
     assert not state.undecided
 
 
@@ -259,7 +259,7 @@ def test_a_request_head_longer_than_the_capture() -> None:
     ]
     calls = run(state, pieces)
     assert brief(calls) == [("/1", 200, 0), ("/2", 200, 0)]
-    assert (calls[0].value.host, calls[0].value.request_body) == ("shop", -1)
+    assert (calls[0].value.request.host, calls[0].value.request_body) == ("shop", -1)
 
 
 def test_requests_behind_the_capture_are_counted_by_their_answers() -> None:
@@ -350,7 +350,7 @@ def test_a_lost_batch() -> None:
     calls = run(
         state, [script.answer(reply() * 4, lost=1), script.ask(get(b"/n") * 4), script.answer(reply() * 4)]
     )
-    assert [call.value.path for call in calls] == ["/n"] * 4
+    assert [call.value.request.path for call in calls] == ["/n"] * 4
     assert state.unparsed == 4
 
 
@@ -630,7 +630,7 @@ def test_lost_records_never_pair_a_batch_wrongly(batches: list[int], data: st.Da
                 calls += state.feed(made)
     calls += state.close(End.FIN, 0)
     for call in calls:
-        assert call.value.status == 0 or call.value.path == f"/{call.value.response_body}"
+        assert call.value.status == 0 or call.value.request.path == f"/{call.value.response_body}"
 
 
 def test_an_answer_that_cannot_be_read_costs_its_request() -> None:
@@ -670,5 +670,5 @@ def test_what_a_client_receives_behind_the_capture_may_be_whole_answers(role: Ro
     run(state, [script.ask(get(b"/1") + get(b"/2") + get(b"/3"))])
     head = b"HTTP/1.1 200 OK\r\nX: " + b"c" * 237
     calls = run(state, [script.answer(head, length=2000), script.answer(reply(b"x"))])
-    assert [call.value.path for call in calls] == paths
+    assert [call.value.request.path for call in calls] == paths
     assert state.unparsed == (0 if role == Role.SERVER else 2)

@@ -63,7 +63,7 @@ def test_an_exchange_becomes_a_call() -> None:
     bench = Bench()
     call = bench.stage.exchange(exchange(GET, OK))
     assert call is not None
-    assert (call.value.path, call.value.status) == ("/a", 200)
+    assert (call.value.request.path, call.value.status) == ("/a", 200)
     assert bench.counted == {"passed": 1}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,9 @@ from otel_ebpf.kernel import records
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.reader import Reader
 from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen
+from otel_ebpf.kernel.vantage import START, STOP, VANTAGE
+
+VANTAGE_BYTES = VANTAGE.pack(1, 2, 2, 15, 16, 11, 12, b"L" * 16, 14, 80)
 
 
 class Ring:
@@ -28,19 +33,21 @@ class Ring:
 
 
 def header(kind: int, version: int = records.WIRE_VERSION) -> bytes:
-    values = [version, kind, 1, 2, 1, 1, 0, 0, 0, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 80, 8080, 0]
-    context = [b"T" * 16, b"S" * 8, b"P" * 8, 1, 2]
-    return records.HEADER.pack(*values, b"L" * 16, b"R" * 16, *context)
+    own = records.HEADER.pack(
+        kind, 1, 0, 8080, 0, 0, 7, 8, 9, 10, b"R" * 16, b"T" * 16, b"S" * 8, b"P" * 8, 1, 2
+    )
+    return version.to_bytes(2, "little") + own[2:START] + VANTAGE_BYTES + own[STOP:]
+
+
+def packed(form: Struct, kind: int, *values: object) -> bytes:
+    """Return a record: a header, and `values` as `form` has them behind it."""
+    fields = records.HEADER.unpack(header(kind))
+    return header(kind) + form.pack(*fields, *values)[records.HEADER.size :]
 
 
 def exchange(request: bytes = b"GET", response: bytes = b"HTTP", path: bytes = b"/s", kind: int = 1) -> bytes:
     lengths = (len(request), len(response), len(path))
-    body = records.EXCHANGE.pack(*Exchange_head(kind), 1, 2, 3, 4, 5, 6, 7, *lengths, 200)
-    return body + request + response + path
-
-
-def Exchange_head(kind: int) -> tuple[object, ...]:  # noqa: N802
-    return records.HEADER.unpack(header(kind))
+    return packed(records.EXCHANGE, kind, 1, 2, 3, 4, 5, 6, 7, *lengths, 200) + request + response + path
 
 
 def read(*payloads: bytes) -> tuple[list[records.Record], list[int]]:
@@ -51,18 +58,14 @@ def read(*payloads: bytes) -> tuple[list[records.Record], list[int]]:
 
 def test_every_kind():
     close = header(Kind.CLOSE) + bytes(16)
-    piece = records.PIECE.pack(*Exchange_head(Kind.PIECE), 5, 5, 1, 0) + b"hello"
-    process = (
-        records.PROCESS.pack(*Exchange_head(Kind.PROCESS), 1, 0, 3, 4, b"cat\0", b"cat\0")
-        + b"a\0b"
-        + b"E=1\0"
-    )
+    piece = packed(records.PIECE, Kind.PIECE, 5, 5, 1, 0) + b"hello"
+    process = packed(records.PROCESS, Kind.PROCESS, 1, 0, 3, 4, b"cat\0", b"cat\0") + b"a\0b" + b"E=1\0"
     found, totals = read(
         exchange(), exchange(kind=Kind.AMEND), piece, close, process, header(Kind.PROCESS_EXIT)
     )
     assert [type(one) for one in found] == [Exchange, Exchange, Piece, Close, ProcessSeen, ProcessSeen]
     assert (found[0].request, found[0].response, found[0].path) == (b"GET", b"HTTP", b"/s")
-    assert (found[0].status, found[0].trace_id, found[0].peer_port) == (200, b"T" * 16, 8080)
+    assert (found[0].status, found[0].trace_id, found[0].client_port) == (200, b"T" * 16, 8080)
     assert (found[2].data, found[2].length, found[2].direction) == (b"hello", 5, 1)
     assert (found[4].arguments, found[4].environment, found[4].command) == (b"a\0b", b"E=1\0", b"cat")
     assert found[5].process == 11
@@ -79,7 +82,7 @@ def test_every_kind():
         header(Kind.EXCHANGE),
         header(Kind.EXCHANGE, version=2) + bytes(100),
         exchange()[:-1],
-        records.PIECE.pack(*Exchange_head(Kind.PIECE), 5, 6, 1, 0) + b"hello",
+        packed(records.PIECE, Kind.PIECE, 5, 6, 1, 0) + b"hello",
         header(Kind.CLOSE)[:-1],
     ],
 )

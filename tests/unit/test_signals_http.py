@@ -23,7 +23,8 @@ from signals_support import (
 
 from otel_ebpf.kernel.records import Capture, ContextSource, End, Transport
 from otel_ebpf.protocols.calls import Call
-from otel_ebpf.signals.http import CACHED_PEERS, CACHED_SHAPES, HttpSpans
+from otel_ebpf.signals import peers
+from otel_ebpf.signals.http import CACHED_PLANS, CACHED_SHAPES, HttpSpans
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.routes import Routes
 from otel_ebpf.signals.span import Span, SpanKind
@@ -37,7 +38,7 @@ def spans(redaction: Redaction | None = None) -> HttpSpans:
 
 def span_of(one: Call, maker: HttpSpans | None = None) -> Span:
     maker = maker or spans()
-    return maker.span(one, maker.shape(one, SHOP), 5, 9)
+    return maker.span(one, maker.plan(one, SHOP), 5, 9)
 
 
 def test_a_server_span_has_exactly_these_attributes() -> None:
@@ -57,8 +58,12 @@ def test_a_server_span_has_exactly_these_attributes() -> None:
         "network.peer.port": 40000,
         "user_agent.original": "curl/8",
     }
-    assert (span.name, span.kind, span.error) == ("GET /users/{id}", SpanKind.SERVER, False)
-    assert (span.service, span.start, span.end) == (SHOP, 5, 9)
+    assert (span.template.name, span.template.kind, span.template.error) == (
+        "GET /users/{id}",
+        SpanKind.SERVER,
+        False,
+    )
+    assert (span.template.service, span.start, span.end) == (SHOP, 5, 9)
 
 
 def test_a_client_span_has_exactly_these_attributes() -> None:
@@ -74,17 +79,51 @@ def test_a_client_span_has_exactly_these_attributes() -> None:
         "network.peer.port": 8080,
         "url.full": "http://shop.example:8080/users/42?page=2",
     }
-    assert (span.name, span.kind, span.error) == ("GET", SpanKind.CLIENT, False)
+    assert (span.template.name, span.template.kind, span.template.error) == ("GET", SpanKind.CLIENT, False)
 
 
 def test_what_repeats_is_one_object_and_what_does_not_is_apart() -> None:
     maker = spans()
     one = span_of(call(value(path="/users/1", query="a")), maker)
     two = span_of(call(value(path="/users/2", user_agent="other")), maker)
-    assert one.common is two.common
-    assert one.name is two.name
+    assert one.template.name is two.template.name
+    assert one.shared is two.shared
     other = span_of(call(value(path="/users/2", status=500)), maker)
-    assert other.common != one.common
+    assert other.template.attributes != two.template.attributes
+
+
+def test_what_is_asked_and_answered_alike_has_one_template_and_series() -> None:
+    maker, of = spans(), record()
+    one = call(value(path="/users/1"), of)
+    plan = maker.plan(one, SHOP)
+    assert maker.plan(call(value(path="/users/1"), of._replace(client_port=1)), SHOP) is plan
+    for changed in (
+        call(value(path="/users/1"), of._replace(flags=int(Capture.TLS))),
+        call(value(path="/users/1", status=500), of),
+        call(value(path="/users/1"), record(server_port=81)),
+        call(value(path="/users/1"), of, how=int(End.RESET)),
+    ):
+        assert maker.plan(changed, SHOP) is not plan
+    assert maker.plan(call(value(path="/users/2"), of), SHOP).shape is plan.shape
+    assert maker.plan(one, service(number=2)) is not plan
+
+
+def test_a_path_gets_the_route_that_is_learned_later() -> None:
+    maker, of = spans(), record()
+    early = call(value(path="/shop/cart", status=404), of)
+    assert maker.plan(early, SHOP).template.name == "GET"
+    maker.plan(call(value(path="/shop/cart"), of), SHOP)
+    assert maker.plan(early, SHOP).template.name == "GET /shop/cart"
+
+
+def test_a_path_gets_the_route_that_many_others_made_of_its_own() -> None:
+    maker, of = spans(), record()
+    first = call(value(path="/user/ann"), of)
+    assert maker.plan(first, SHOP).template.name == "GET /user/ann"
+    for number in range(60):
+        word = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        maker.plan(call(value(path=f"/user/{word}"), of), SHOP)
+    assert maker.plan(first, SHOP).template.name == "GET /user/{param}"
 
 
 def test_context_of_the_span() -> None:
@@ -113,7 +152,7 @@ def test_other_methods(method: str, role: int) -> None:
     span = span_of(call(value(method=method, path="/a"), record(role=role)))
     assert attributes(span)["http.request.method"] == "_OTHER"
     assert attributes(span)["http.request.method_original"] == method
-    assert span.name == ("HTTP /a" if role == SERVER else "HTTP")
+    assert span.template.name == ("HTTP /a" if role == SERVER else "HTTP")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +173,7 @@ def test_other_methods(method: str, role: int) -> None:
 )
 def test_status(role: int, status: int, error: str) -> None:
     span = span_of(call(value(status=status), record(role=role)))
-    assert span.error is bool(error)
+    assert span.template.error is bool(error)
     assert attributes(span).get("error.type", "") == error
     assert attributes(span)["http.response.status_code"] == status
 
@@ -165,7 +204,7 @@ PEER_CLOSED = int(Capture.PEER_CLOSED)
 def test_no_response_is_an_error(how: End, error: int, flags: int, expected: str, role: int) -> None:
     of = record(role=role, flags=flags)
     span = span_of(call(value(status=0), of, how=int(how), error=error, response_start=0))
-    assert span.error
+    assert span.template.error
     assert attributes(span)["error.type"] == expected
     assert "http.response.status_code" not in attributes(span)
 
@@ -192,7 +231,7 @@ def test_how_it_ended(
     of = record(flags=flags)
     span = span_of(call(value(status=status), of, how=int(how), error=error, response_start=response_start))
     assert attributes(span).get("error.type", "") == expected
-    assert span.error is bool(expected)
+    assert span.template.error is bool(expected)
 
 
 @pytest.mark.parametrize(
@@ -224,15 +263,15 @@ URLS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"host": "example.com:443"}, {"flags": int(Capture.TLS)}, "https://example.com/"),
     ({"host": "example.com:80"}, {"flags": int(Capture.TLS)}, "https://example.com:80/"),
     ({"host": ""}, {}, "http://10.0.0.1:8080/"),
-    ({"host": "", "path": "/a"}, {"peer_port": 80}, "http://10.0.0.1/a"),
+    ({"host": "", "path": "/a"}, {"server_port": 80}, "http://10.0.0.1/a"),
     (
         {"host": ""},
-        {"family": INET6, "peer_address": IPv6Address("2001:db8::5").packed},
+        {"family": INET6, "server_address": IPv6Address("2001:db8::5").packed},
         "http://[2001:db8::5]:8080/",
     ),
     (
         {"host": ""},
-        {"family": INET6, "peer_address": IPv6Address("::ffff:10.1.2.3").packed},
+        {"family": INET6, "server_address": IPv6Address("::ffff:10.1.2.3").packed},
         "http://10.1.2.3:8080/",
     ),
     ({"host": "[::1]:9"}, {}, "http://[::1]:9/"),
@@ -271,8 +310,8 @@ def test_without_user_agent() -> None:
 def test_an_ipv6_peer_is_not_taken_for_the_ipv4_one_with_the_same_bytes() -> None:
     maker = spans()
     bytes_of_both = ipv4("32.1.13.184")
-    four = attributes(span_of(call(of=record(peer_address=bytes_of_both)), maker))
-    six = attributes(span_of(call(of=record(family=INET6, peer_address=bytes_of_both)), maker))
+    four = attributes(span_of(call(of=record(client_address=bytes_of_both)), maker))
+    six = attributes(span_of(call(of=record(family=INET6, client_address=bytes_of_both)), maker))
     assert four["network.peer.address"] == "32.1.13.184"
     assert six["network.peer.address"] == "2001:db8::"
 
@@ -283,10 +322,10 @@ def unix_record(role: int, path: bytes) -> Any:
         transport=int(Transport.UNIX),
         family=UNIX,
         path=path,
-        local_port=0,
-        peer_port=0,
-        local_address=b"\0" * 16,
-        peer_address=b"\0" * 16,
+        server_port=0,
+        client_port=0,
+        server_address=b"\0" * 16,
+        client_address=b"\0" * 16,
     )
 
 
@@ -325,16 +364,18 @@ def test_a_version_that_is_none_is_left_out() -> None:
 
 
 def test_a_call_of_a_piece() -> None:
-    assert span_of(call(of=piece())).common == span_of(call()).common
+    assert span_of(call(of=piece())).attributes == span_of(call()).attributes
 
 
 def test_the_caches_are_bounded() -> None:
     maker = spans()
-    for number in range(max(CACHED_SHAPES, CACHED_PEERS) + 10):
+    of = record()
+    for number in range(max(CACHED_SHAPES, CACHED_PLANS, peers.CACHED) + 10):
         peer = number.to_bytes(4, "big") + b"\0" * 12
-        span_of(call(value(host=f"h{number}"), record(peer_address=peer)), maker)
+        span_of(call(value(host=f"h{number}"), of._replace(client_address=peer)), maker)
     assert len(maker._services[SHOP].shapes) <= CACHED_SHAPES
-    assert len(maker._peers) <= CACHED_PEERS
+    assert 0 < len(maker._services[SHOP].plans) <= CACHED_PLANS
+    assert 0 < len(maker._direct._blocks) <= peers.CACHED
     maker.forget(SHOP)
     assert not maker._services
 

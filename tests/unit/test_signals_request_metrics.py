@@ -23,8 +23,8 @@ def collected(calls: list[Call], **options: bool) -> tuple[RequestMetrics, dict[
     metrics = RequestMetrics(Instruments(SECOND), **options)
     spans = HttpSpans(Routes(), Redaction())
     for one in calls:
-        shape = spans.shape(one, SHOP)
-        metrics.record(shape, one.end - one.start, one.value.request_body, one.value.response_body)
+        plan = spans.plan(one, SHOP)
+        metrics.record(plan.shape, one.end - one.start, one.value.request_body, one.value.response_body)
     return metrics, by_name(metrics)
 
 

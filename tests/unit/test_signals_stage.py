@@ -183,10 +183,10 @@ records = st.builds(
     role=st.integers(0, 3),
     flags=st.integers(0, 2**32 - 1),
     lost=st.integers(0, 2**32 - 1),
-    local_port=st.integers(0, 65535),
-    peer_port=st.integers(0, 65535),
-    local_address=st.binary(min_size=16, max_size=16),
-    peer_address=st.binary(min_size=16, max_size=16),
+    server_port=st.integers(0, 65535),
+    client_port=st.integers(0, 65535),
+    server_address=st.binary(min_size=16, max_size=16),
+    client_address=st.binary(min_size=16, max_size=16),
     path=st.binary(max_size=108),
 )
 calls = st.builds(

@@ -1,0 +1,73 @@
+"""The enumerations of bpf/include/wire.h."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+WIRE_VERSION = 1
+
+
+class Kind(IntEnum):
+    """What a record tells of (enum record_kind)."""
+
+    EXCHANGE = 1
+    PIECE = 2
+    CLOSE = 3
+    AMEND = 4
+    PROCESS = 5
+    PROCESS_EXIT = 6
+
+
+class Transport(IntEnum):
+    """enum transport."""
+
+    TCP = 1
+    UNIX = 2
+
+
+class Role(IntEnum):
+    """Which end of the connection was observed (enum role)."""
+
+    UNKNOWN = 0
+    CLIENT = 1
+    SERVER = 2
+
+
+class Direction(IntEnum):
+    """enum direction: REQUEST is from the connecting to the accepting side."""
+
+    REQUEST = 0
+    RESPONSE = 1
+
+
+class End(IntEnum):
+    """Why a record ends where it ends (enum record_end)."""
+
+    NONE = 0
+    LENGTH = 1
+    CHUNK = 2
+    TURN = 3
+    FIN = 4
+    RESET = 5
+    IDLE = 6
+    UPGRADE = 7
+
+
+class Capture(IntFlag):
+    """enum capture_flag."""
+
+    TRUNCATED = 1
+    TLS = 2
+    SERVER_FIRST = 4
+    UNSEEN = 8
+    OLD = 16
+    ROLE_GUESSED = 32
+    PEER_CLOSED = 64
+
+
+class ContextSource(IntEnum):
+    """Where a trace context came from (enum context_source)."""
+
+    NONE = 0
+    ROOT = 1
+    HEADER = 2
