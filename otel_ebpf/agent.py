@@ -29,7 +29,7 @@ from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, Walked
-from otel_ebpf.kernel.reader import Reader
+from otel_ebpf.kernel.reader import BATCH_BYTES, Reader
 from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, Record
 from otel_ebpf.kernel.ring_buffer import RingBuffer
 from otel_ebpf.kernel.tables import Tables
@@ -47,7 +47,7 @@ __all__ = ["Agent", "attach_request"]
 
 logger = logging.getLogger(__name__)
 
-BATCH_PAUSE: Final = 0.004
+BATCH_PAUSE: Final = 0.01
 """Seconds between two batches: at load the kernel wakes nobody, and each pass has more to read."""
 
 TICK: Final = 0.1
@@ -158,10 +158,10 @@ class Agent:
         second = now + 1.0
         collection = now + interval
         while not self.stopping.is_set():
-            if self._take_batch():
-                time.sleep(BATCH_PAUSE)
-            else:
+            if not self._take_batch():
                 self._ring.wait(TICK)
+            elif self._ring.pending() < BATCH_BYTES:
+                time.sleep(BATCH_PAUSE)
             now = time.monotonic()
             if now >= tick:
                 tick = now + TICK

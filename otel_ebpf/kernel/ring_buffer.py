@@ -10,13 +10,11 @@ import mmap
 import os
 import platform
 import select
-from struct import Struct
 
 _PAGE = mmap.PAGESIZE
 _HEADER = 8  # u32 length and flags, u32 page offset
 _BUSY = 1 << 31
 _DISCARDED = 1 << 30
-_LENGTH = Struct("<I")
 _WEAKLY_ORDERED = platform.machine() not in ("x86_64", "AMD64")
 
 
@@ -33,6 +31,7 @@ class RingBuffer:
         self._consumer = memoryview(self._consumer_map)[:8].cast("Q")
         self._producer = memoryview(self._producer_map)[:8].cast("Q")
         self._data = memoryview(self._producer_map)[_PAGE:]
+        self._words = self._data.cast("I")
         self._poll = select.epoll()
         self._poll.register(fd, select.EPOLLIN)
 
@@ -46,7 +45,7 @@ class RingBuffer:
         Returns their bytes and, for each record, where in them it starts and ends. The space is free
         again when this returns.
         """
-        data, mask, length_at = self._data, self._mask, _LENGTH.unpack_from
+        words, mask = self._words, self._mask
         start = position = self._consumer[0]
         end = min(self._producer[0], start + limit)
         if position >= end:
@@ -55,7 +54,7 @@ class RingBuffer:
         spans: list[tuple[int, int]] = []
         while position < end:
             offset = position - start
-            (length,) = length_at(data, base + offset)
+            length = words[(base + offset) >> 2]
             if length & _BUSY:
                 break
             if length & _DISCARDED:
@@ -67,7 +66,7 @@ class RingBuffer:
                 break  # keep the copy within the two mappings
         if _WEAKLY_ORDERED:
             os.getppid()  # a system call, so that the copy is not taken from before the headers' pass
-        chunk = bytes(data[base : base + position - start])
+        chunk = bytes(self._data[base : base + position - start])
         self._consumer[0] = position
         return chunk, spans
 
@@ -78,7 +77,7 @@ class RingBuffer:
     def close(self) -> None:
         """Unmap."""
         self._poll.close()
-        for view in (self._consumer, self._producer, self._data):
+        for view in (self._consumer, self._producer, self._words, self._data):
             view.release()
         self._consumer_map.close()
         self._producer_map.close()

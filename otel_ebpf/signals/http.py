@@ -83,8 +83,7 @@ class HttpSpans:
         self._redaction = redaction
         self._methods = {method: method for method in known_methods}
         self._services: dict[Service, _ServiceState] = {}
-        self._direct = Peers(client=True)
-        self._behind_proxy = Peers(client=False)
+        self._peers: dict[tuple[int, bool], Peers] = {}
 
     def forget(self, service: Service) -> None:
         """Drop what is remembered of a service that has gone."""
@@ -120,13 +119,19 @@ class HttpSpans:
         if shape.server:
             own = self._asked(request)
             if record.vantage.transport != _UNIX:
-                peers = self._behind_proxy if request.forwarded_for else self._direct
+                peers = self._peers_of(record.vantage.family, client=not request.forwarded_for)
         else:
             own = ((URL_FULL, self._url(request, shape.origin)),)
         if shape.other_method:
             own += ((HTTP_REQUEST_METHOD_ORIGINAL, request.method),)
         template = SpanTemplate(service, shape.kind, shape.name, shape.error, shape.common + own)
         return Plan(shape, template, peers)
+
+    def _peers_of(self, family: int, *, client: bool) -> Peers:
+        peers = self._peers.get((family, client))
+        if peers is None:
+            peers = self._peers[family, client] = Peers(family, client=client)
+        return peers
 
     def _shape(self, service: Service, state: _ServiceState, call: Call) -> Shape:
         record, value = call.record, call.value
@@ -174,7 +179,8 @@ class HttpSpans:
         own: Attributes = ()
         peers = plan.peers
         if peers is not None:
-            shared = peers.of(record.vantage.family, record.client_address)
+            address = record.client_address
+            shared = peers.blocks.get(address) or peers.make(address)
             own = ((NETWORK_PEER_PORT, record.client_port),)
         if parent == NO_PARENT:
             parent = b""

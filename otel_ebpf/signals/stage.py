@@ -69,7 +69,7 @@ class SignalStage:
         counts = self._counts
         counts[_SEEN] += 1
         try:
-            record, value, start, _, end, _, _, _, _, _, _, _ = call
+            record, (_, _, request_body, response_body), start, _, end, _, _, _, _, _, _, _ = call
             if record.lost:
                 self._lost(record, service)
             if record.vantage.role == _UNKNOWN:
@@ -81,7 +81,7 @@ class SignalStage:
                 duration = 0
             metrics = self._metrics
             if metrics is not None:
-                metrics.record(plan.shape, duration, value.request_body, value.response_body)
+                metrics.record(plan.shape, duration, request_body, response_body)
                 counts[_AGGREGATED] += 1
             emit = self._emit
             if emit is None:

@@ -375,7 +375,7 @@ def test_the_caches_are_bounded() -> None:
         span_of(call(value(host=f"h{number}"), of._replace(client_address=peer)), maker)
     assert len(maker._services[SHOP].shapes) <= CACHED_SHAPES
     assert 0 < len(maker._services[SHOP].plans) <= CACHED_PLANS
-    assert 0 < len(maker._direct._blocks) <= peers.CACHED
+    assert 0 < len(maker._peers[2, True].blocks) <= peers.CACHED
     maker.forget(SHOP)
     assert not maker._services
 
