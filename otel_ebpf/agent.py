@@ -28,6 +28,7 @@ from otel_ebpf.identity.services import Services
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
+from otel_ebpf.kernel.memory import give_back_memory
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, Walked
 from otel_ebpf.kernel.reader import BATCH_BYTES, Reader
 from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, Record
@@ -99,11 +100,13 @@ class Agent:
         self._read_clock()
 
     def start(self) -> None:
-        """Attach, and make the stages while the kernel verifies. Raises KernelError, RungUnavailableError."""
-        with ThreadPoolExecutor(1, "attach") as beside:
-            attaching = beside.submit(self._attacher.handle, attach_request(self._config, self._ids))
-            pipeline = self._build_pipeline(self.ledger)
-            attached = attaching.result()
+        """Attach, and make the exporters meanwhile. Raises KernelError, RungUnavailableError."""
+        with ThreadPoolExecutor(1, "build") as beside:
+            building = beside.submit(self._build_pipeline, self.ledger)
+            # On this thread: what it frees can be given back, what another one's heap holds can not.
+            attached = self._attacher.handle(attach_request(self._config, self._ids))
+            pipeline = building.result()
+        give_back_memory()
         assert isinstance(attached, Attached)
         self.standings = attached.standings
         self._tables = Tables(attached.maps)
