@@ -82,7 +82,9 @@ class Attacher:
         except BaseException:
             self._detach()
             raise
-        return Attached(tuple(standings), shared)
+        programs = tuple(fd for one in self._objects for fd in one.attached_fds())
+        links = tuple(fd for one in self._objects for fd in one.link_fds())
+        return Attached(tuple(standings), shared, programs, links)
 
     def _run(self, program: str, arguments: tuple[int, ...]) -> None:
         """Run one of control's programs, `arguments` as its raw tracepoint's."""
