@@ -17,6 +17,8 @@ from otel_ebpf.kernel.misses import Misses
 from tests.kernel.btf import Btf
 from tests.kernel.build import objects_and
 
+pytestmark = pytest.mark.guest
+
 SMALL = {"ring_bytes": 65536, "connections": 64, "processes": 64}
 FAULTS = 50
 

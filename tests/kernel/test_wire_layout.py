@@ -12,6 +12,8 @@ from otel_ebpf.kernel.bpf_object import OBJECTS
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from tests.kernel.btf import Btf
 
+pytestmark = pytest.mark.guest
+
 OBJECT = OBJECTS / "tcp_socket_trace.bpf.o"
 RENAMED = {
     "context.trace_id": "trace_id",
