@@ -40,7 +40,7 @@ setup-test: setup ## Install what the test suites need (servers, runtimes, guest
 test: setup-test ## Run everything: lint, unit, kernel, integration, guests, image (under 45 minutes)
 	@tools/lint.sh
 	@mkdir -p $(REPORTS)
-	@$(PYTEST) tests integration -m "not kernels" --junit-xml=$(REPORTS)/test.xml $(ARGS)
+	@$(PYTEST) tests integration --junit-xml=$(REPORTS)/test.xml $(ARGS)
 
 .PHONY: test-fast
 test-fast: setup-test ## Run lint, unit, kernel and the integration tests marked `fast` (under 5 minutes)

@@ -71,7 +71,7 @@ def test_every_request_is_in_the_books(rung: str, start_agent: StartAgent, optio
         before = traced.agent.ledger()
         assert _ab(server, REQUESTS, 4, *options) == REQUESTS
         due = before["export_seen"] + 2 * REQUESTS
-        wait_until(lambda: traced.agent.ledger()["export_passed"] >= due, slack(20), every=0.2)
+        wait_until(lambda: traced.agent.ledger()["export_passed"] >= due, 20, every=0.2)
         books = since(before, _books(traced))
         assert books["signal_seen"] == 2 * REQUESTS, books
         assert books["signal_aggregated"] == books["signal_span"] == 2 * REQUESTS, books

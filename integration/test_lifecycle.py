@@ -120,6 +120,7 @@ def test_killed_agent_can_be_followed_by_another(start_agent: StartAgent) -> Non
         backend.expect(3, port=server.port, kind=SERVER)
 
 
+@pytest.mark.guest
 def test_forced_rung_that_cannot_be_had() -> None:
     """Exit status 3, and a message that names the rung; never a silent fall."""
     # A kernel without kprobes lacks that rung; the older ones that have them lack the other.
@@ -127,7 +128,7 @@ def test_forced_rung_that_cannot_be_had() -> None:
     agent = Agent(endpoint="http://127.0.0.1:1", rung=missing)
     try:
         agent.launch()
-        assert agent.wait_exit(15) == 3, agent.log
+        assert agent.wait_exit(3) == 3, agent.log
         assert missing in agent.log
         assert "Traceback" not in agent.log
     finally:
@@ -155,6 +156,7 @@ def test_systemd_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.fast
+@pytest.mark.guest
 def test_doctor_agrees_with_the_agent(start_agent: StartAgent) -> None:
     """The command, run beside it, speaks of the same rung as the one that runs by itself."""
     agent = start_agent().agent

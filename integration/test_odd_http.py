@@ -10,7 +10,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.conversation import Conversation, converse, step
 from integration.harness.limits import slack
-from integration.harness.odd_cases import CASES, CHUNKED, GUEST_CASES, OK, Due, get
+from integration.harness.odd_cases import CASES, CHUNKED, OK, Due, get
 from integration.harness.spans import CLIENT, KINDS, SERVER, SeenSpan, describe
 
 
@@ -35,9 +35,8 @@ def _expect(traced: Traced, port: int, served: Sequence[Due], asked: Sequence[Du
     assert not {span.span_id for span in servers} & {span.span_id for span in clients}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.guest if name in GUEST_CASES else ()) for name in CASES]
-)
+@pytest.mark.guest
+@pytest.mark.parametrize("name", CASES)
 def test_conversation(traced: Traced, name: str) -> None:
     case = CASES[name]
     port = converse(case.client, case.server, **case.options)
@@ -76,6 +75,7 @@ IDLE = {
 }
 
 
+@pytest.mark.guest
 @pytest.mark.parametrize("name", IDLE)
 def test_idle_connection_does_not_hold_its_last_request(traced: Traced, name: str) -> None:
     """Within 250 ms of the last byte the kernel reports it; the batch delay and the way are added."""
@@ -94,6 +94,7 @@ def test_idle_connection_does_not_hold_its_last_request(traced: Traced, name: st
     _expect(traced, conversation.port, both, both)
 
 
+@pytest.mark.guest
 def test_two_hundred_threads_blocked_in_receive(traced: Traced) -> None:
     """More threads in one function than a kretprobe has room for, were it used."""
     many = {"connections": 200}
@@ -114,6 +115,7 @@ def test_two_hundred_threads_blocked_in_receive(traced: Traced) -> None:
         assert len({span.trace_id for span in spans}) == 200, KINDS[kind]
 
 
+@pytest.mark.guest
 def test_server_that_speaks_first(traced: Traced) -> None:
     """A protocol in which the server greets is not HTTP, even if it says what looks like it."""
     port = converse(

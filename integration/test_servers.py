@@ -79,6 +79,7 @@ def test_missing_file(traced: Traced, application: Application, name: str) -> No
 
 
 @pytest.mark.fast
+@pytest.mark.guest
 def test_many_connections(traced: Traced, application: Application) -> None:
     """A connection for each request: accept, serve and close, in whichever worker."""
     server = application("gunicorn")

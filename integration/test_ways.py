@@ -19,7 +19,7 @@ from integration.harness.measured import new_mark, parse
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.spans import CLIENT, SERVER, SeenSpan, describe
-from integration.harness.ways_table import Table, kernel
+from integration.harness.ways_table import Table
 
 COUNT = 3
 IN = ("read", "readv", "recvfrom", "recvmsg", "recvmmsg", "splice", "io_uring", "peek", "byte", "nonblocking")
@@ -128,7 +128,7 @@ def test_ways(rung: str, start_agent: Callable[..., Traced]) -> None:
     only = {"discovery": {"include": [{"executable": "ways64"}, {"executable": "ways32"}]}}
     traced = start_agent(rung, config=only)
     table, every = Table(), _ways()
-    known = table.column(rung) if table.kernels.get(rung) == kernel() else {}
+    known = table.column(rung)
     observed = _observe(traced, every)
     _confirm(
         traced, observed, [way for way in every if observed[way.row] not in ("seen", known.get(way.row))]

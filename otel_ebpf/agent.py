@@ -30,6 +30,7 @@ from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from otel_ebpf.kernel.memory import give_back_memory
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, Walked
+from otel_ebpf.kernel.misses import Misses
 from otel_ebpf.kernel.reader import BATCH_BYTES, Reader
 from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, Record
 from otel_ebpf.kernel.ring_buffer import RingBuffer
@@ -110,6 +111,7 @@ class Agent:
         assert isinstance(attached, Attached)
         self.standings = attached.standings
         self._tables = Tables(attached.maps)
+        self._misses = Misses(attached.programs, attached.links)
         self._tables.set_port_rules(self._discovery.port_rules())
         self._control = Control(self._attacher, self._tables, self._discovery)
         self._ring = RingBuffer(attached.maps["records"], self._config.capture.ring_bytes)
@@ -199,6 +201,7 @@ class Agent:
         totals[:KERNEL_ENTRIES] = self._tables.ledger_totals()
         assert isinstance(walked, Walked)
         totals[Entry.EXCHANGE_IN_FLIGHT] = walked.in_flight
+        totals[Entry.EVENT_MISSED] = self._misses.total()
         return totals
 
     def _take_batch(self) -> int:

@@ -72,6 +72,19 @@ static __always_inline struct sock *spliced(struct pt_regs *regs, struct task_st
 	return to ? to : socket_of(task, SYSCALL_ARGUMENT1(regs));
 }
 
+/*
+ * The call's bytes, described in its struct call. A global function: the verifier walks it once, on
+ * its own, and not for each of the many ways of finding out what a system call did.
+ */
+__noinline int on_call_bytes(__u64 sk, __u32 length, int sending)
+{
+	struct call *call = this_call(!!sending);
+
+	if (call)
+		on_bytes((struct sock *)sk, call, length, !!sending);
+	return 0;
+}
+
 static __always_inline void on_call(struct pt_regs *regs, int number, long result)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -87,7 +100,7 @@ static __always_inline void on_call(struct pt_regs *regs, int number, long resul
 		result = message_bytes(regs, result);
 	io_from_registers(&call->io, regs, number);
 	if (result > 0)
-		on_bytes(sk, call, result, sending);
+		on_call_bytes((__u64)sk, result, sending);
 	else if (!sending)
 		on_end_of_stream(sk);
 }

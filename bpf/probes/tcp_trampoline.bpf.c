@@ -26,6 +26,15 @@ int BPF_PROG(sendmsg_exit, struct sock *sk, struct msghdr *message, unsigned lon
 	return 0;
 }
 
+/* Loads where tcp_recvmsg has six arguments, and is never left attached. */
+SEC("?fexit/tcp_recvmsg")
+int BPF_PROG(recvmsg_has_6, struct sock *sk, struct msghdr *message, unsigned long size, int nonblock,
+	     int flags, int *address_length, int result)
+{
+	OPAQUE(result);
+	return 0;
+}
+
 SEC("?fentry/tcp_recvmsg")
 int BPF_PROG(recvmsg_entry_6, struct sock *sk, struct msghdr *message, unsigned long size, int nonblock,
 	     int flags, int *address_length)
@@ -65,5 +74,12 @@ int BPF_PROG(sendpage_exit, struct sock *sk, void *page, int offset, unsigned lo
 	     int result)
 {
 	send_pages(sk, result);
+	return 0;
+}
+
+/* Loads where that function exists, and is never left attached. */
+SEC("?fexit/tcp_sendpage")
+int BPF_PROG(sendpage_is_there)
+{
 	return 0;
 }

@@ -28,7 +28,7 @@ class Release:
 
 
 RELEASES = {
-    "bullseye": Release("bullseye", "5.10", ("kprobe", "syscall")),
+    "bullseye": Release("bullseye", "5.10", ("trampoline", "kprobe", "syscall")),
     "bookworm": Release("bookworm", "6.1", ("trampoline", "kprobe", "syscall")),
     "trixie": Release("trixie", "6.12", ("trampoline", "socket_trace", "kprobe", "syscall")),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import xml.etree.ElementTree as ElementTree  # our own pytest's report, not hostile input
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from integration.guest.kernels import Kernel
 from integration.guest.run import CHECKOUT, Finished, GuestError, run_in_guest
 
+WAYS = CHECKOUT / "docs" / "ways.md"
 REPORTS = CHECKOUT / "build" / "reports"
 SLACK = 10
 """Time limits of the tests are stretched by this: what emulation was measured to cost."""
@@ -33,12 +35,13 @@ class Outcome:
 
 
 def run_pytest(
-    kernel: Kernel, arguments: Sequence[str], *, share: Path, timeout: float, name: str
+    kernel: Kernel, arguments: Sequence[str], *, share: Path, timeout: float, rungs: Sequence[str]
 ) -> Outcome:
-    """Run pytest with `arguments` under `kernel`, on the rungs that its series has.
+    """Run pytest with `arguments` under `kernel`, the tests of rungs on `rungs`.
 
-    The report and the output are kept in build/reports as guest-SERIES-`name`. Raises GuestError when
-    the guest did not come to an end, or pytest did not come to run tests.
+    The report and the output are kept in build/reports as guest-SERIES. What the guest writes of
+    docs/ways.md is taken over. Raises GuestError when the guest did not come to an end, or pytest did
+    not come to run tests.
     """
     series = kernel.release.series
     command = [
@@ -46,22 +49,29 @@ def run_pytest(
         "-m",
         "pytest",
         *arguments,
+        "--durations=15",
         "-p",
         "no:cacheprovider",
         f"--junit-xml={share}/junit.xml",
     ]
     environment = {
-        "OTEL_EBPF_TEST_RUNGS": ",".join(kernel.release.rungs),
+        "OTEL_EBPF_TEST_RUNGS": ",".join(rungs),
         "OTEL_EBPF_TEST_SLACK": str(SLACK),
         "OTEL_EBPF_GUEST": series,
         "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
     }
+    writes = os.environ.get("OTEL_EBPF_WRITE_DOCS") == "1"
+    if writes:
+        shutil.copy(WAYS, share / "ways.md")
+        environment |= {"OTEL_EBPF_WRITE_DOCS": "1", "OTEL_EBPF_WAYS_PAGE": str(share / "ways.md")}
     finished = run_in_guest(kernel, command, timeout=timeout, share=share, environment=environment)
     REPORTS.mkdir(parents=True, exist_ok=True)
-    (REPORTS / f"guest-{series}-{name}.log").write_text(finished.output)
+    (REPORTS / f"guest-{series}.log").write_text(finished.output)
     if not (share / "junit.xml").exists():
         raise GuestError(f"pytest left no report, exit status {finished.status}:\n{finished.output[-3000:]}")
-    shutil.copy(share / "junit.xml", REPORTS / f"guest-{series}-{name}.xml")
+    shutil.copy(share / "junit.xml", REPORTS / f"guest-{series}.xml")
+    if writes:
+        shutil.copy(share / "ways.md", WAYS)
     return read_report(share / "junit.xml", finished)
 
 

@@ -25,6 +25,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 _STARTER = Path(sys.executable).parent / "vng"
 _MEMORY = "2G"
 _CPUS = 2
+# A kernel has as many return probes as there could ever be CPUs. Two would be fewer than any host has, and
+# run out as soon as three threads are preempted amid a send.
+_HARDWARE = f"-smp {_CPUS},maxcpus=8"
 
 # A second view of the host's files, whose pages the guest may keep: importing Python modules through
 # the first, uncached one takes four times as long. Nothing writes to these files while a guest runs.
@@ -119,7 +122,7 @@ def _boot(kernel: Kernel, share: Path, timeout: float) -> None:
     """
     guarded = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5", str(int(timeout) + 5)]
     arguments = ["--disable-kvm", "--run", str(kernel.image), "--cpus", str(_CPUS), "--memory", _MEMORY]
-    arguments += ["--rwdir", str(share), f"--qemu-opts={_CACHED_VIEW}"]
+    arguments += ["--rwdir", str(share), f"--qemu-opts={_HARDWARE} {_CACHED_VIEW}"]
     path = f"{_STARTER.parent}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     with (share / "console").open("wb") as console:
         starter = subprocess.Popen(

@@ -18,6 +18,9 @@ ARRIVAL_SECONDS = 4.0
 QUIET_SECONDS = 0.5
 """How long to look for spans too many once all that are wanted have come."""
 
+_QUIET_LIMIT = 2.0
+"""However slow the machine, `QUIET_SECONDS` is not stretched past this: silence is told after 0.25 s."""
+
 _STATUS_ERROR = 2
 
 
@@ -73,7 +76,7 @@ class Backend:
             return [span for span in self.spans(port, kind) if span.mark.startswith(mark)]
 
         wait_until(lambda: len(found()) >= count, seconds)
-        time.sleep(slack(quiet))
+        time.sleep(min(slack(quiet), max(quiet, _QUIET_LIMIT)))
         seen = found()
         what = f"{KINDS.get(kind, '')} spans of port {port} {mark}"
         assert len(seen) == count, f"{count} {what} were due, {len(seen)} came:\n{describe(seen)}"

@@ -100,7 +100,7 @@ def check_server(
         assert span.attributes["server.port"] == port, span.attributes
         assert span.attributes["network.peer.address"] == "127.0.0.1", span.attributes
         assert span.attributes["network.peer.port"] not in (0, port), span.attributes
-        assert span.duration <= one.duration + _RETURN, f"longer than the client measured ({one}): {span}"
+        assert span.duration <= one.duration + slack(_RETURN), f"longer than the client measured ({one}): {span}"
     _check_near([(by_mark[one.mark], one) for one in measured], near)
 
 
@@ -112,8 +112,8 @@ def check_pairs(
     for one in measured:
         outer, inner = by_client[one.mark], by_server[one.mark]
         assert outer.pid != inner.pid or outer.service == inner.service
-        assert outer.start <= inner.start + _RETURN, f"{outer} began after {inner}"
-        assert inner.end <= outer.end + _RETURN, f"{inner} ended after {outer}"
+        assert outer.start <= inner.start + slack(_RETURN), f"{outer} began after {inner}"
+        assert inner.end <= outer.end + slack(_RETURN), f"{inner} ended after {outer}"
 
 
 def _check_common(span: SeenSpan, one: Measured, method: str, service: str, *, is_error: bool) -> None:
@@ -127,8 +127,8 @@ def _check_common(span: SeenSpan, one: Measured, method: str, service: str, *, i
     if service:
         assert span.service == service, span
     if one.start:
-        assert span.start >= one.start - _CLOCKS, f"before the client began ({one}): {span}"
-        assert span.end <= one.start + one.duration + 2 * _CLOCKS, f"after the client's end ({one}): {span}"
+        assert span.start >= one.start - slack(_CLOCKS), f"before the client began ({one}): {span}"
+        assert span.end <= one.start + one.duration + slack(2 * _CLOCKS), f"after the client's end ({one}): {span}"
 
 
 def _check_near(pairs: Sequence[tuple[SeenSpan, Measured]], limit: int) -> None:

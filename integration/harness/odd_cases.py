@@ -295,16 +295,3 @@ HANDS = {
 }
 
 CASES = {**PIPELINING, **BODIES, **HEADS, **ENDINGS, **HANDS}
-GUEST_CASES = (
-    "three_in_one_send",
-    "chunked_in_pieces",
-    "length_late_in_the_head",
-    "request_bytewise",
-    "expect_continue",
-    "head_method",
-    "client_timeout",
-    "server_resets",
-    "half_close",
-    "passed_to_another_process",
-)
-"""The ones that also run in guests, which are slow."""

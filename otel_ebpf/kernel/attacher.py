@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 from typing import Final
 
 from otel_ebpf.kernel.bpf_object import OBJECTS, BpfObject
-from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
-from otel_ebpf.kernel.ladder import LADDERS, PAYLOAD, Ladders, Rung
+from otel_ebpf.kernel.climb import Setup, climb
+from otel_ebpf.kernel.errors import KernelError
+from otel_ebpf.kernel.ladder import LADDERS, PAYLOAD, Ladders
 from otel_ebpf.kernel.libbpf import TestRunOptions, libbpf
 from otel_ebpf.kernel.messages import (
     Attach,
     Attached,
     Detach,
     Done,
-    Refusal,
     Reply,
     Request,
     SetMode,
-    Standing,
     Walk,
     Walked,
 )
@@ -69,10 +67,10 @@ class Attacher:
         try:
             for capability, rungs in self.ladders.items():
                 demanded = request.rung if capability == PAYLOAD else None
-                standing, loaded = self._climb(
-                    capability, rungs, demanded, (constants, shared, entries), request
-                )
+                setup = Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
+                standing, loaded = climb(capability, rungs, demanded, setup)
                 standings.append(standing)
+                self._objects += [loaded] if loaded else []
                 if capability == "control":
                     if loaded is None:
                         raise KernelError(f"nothing can be loaded: {standing.refusals[-1].reason}")
@@ -84,62 +82,9 @@ class Attacher:
         except BaseException:
             self._detach()
             raise
-        return Attached(tuple(standings), shared)
-
-    def _climb(
-        self,
-        capability: str,
-        rungs: tuple[Rung, ...],
-        demanded: str | None,
-        sizes: tuple[Mapping[str, int], Mapping[str, int], Mapping[str, int]],
-        request: Attach,
-    ) -> tuple[Standing, BpfObject | None]:
-        """Take the first rung that loads and attaches; note why the ones above it do not."""
-        refusals: list[Refusal] = []
-        for rung in rungs:
-            if demanded not in (None, rung.name):
-                continue
-            for variant in rung.variants:
-                try:
-                    loaded = self._stand_on(rung, variant, sizes, request)
-                except KernelError as error:
-                    refusal = Refusal(rung.name, str(error))
-                    if refusal not in refusals:  # of both variants
-                        refusals.append(refusal)
-                    continue
-                standing = Standing(capability, rung.name, rung.cost, tuple(refusals), loaded.load_seconds)
-                return standing, loaded
-        if demanded is not None:
-            reasons = "; ".join(refusal.reason for refusal in refusals) or "there is no such rung"
-            raise RungUnavailableError(f"capture.rung: {demanded} cannot be had here: {reasons}")
-        return Standing(capability, "", "", tuple(refusals)), None
-
-    def _stand_on(
-        self,
-        rung: Rung,
-        variant: str,
-        sizes: tuple[Mapping[str, int], Mapping[str, int], Mapping[str, int]],
-        request: Attach,
-    ) -> BpfObject:
-        """Load with the extras, or without them where they are what the kernel refuses."""
-        for extras in (rung.extras, ()) if rung.extras else ((),):
-            loaded = BpfObject(rung.object + variant, self.directory)
-            try:
-                constants, shared, entries = sizes
-                loaded.set_constants(constants)
-                loaded.share(shared, entries, _value_sizes(loaded, request))
-                loaded.load({*rung.programs, *extras})
-                if rung.name != "test_run":
-                    for program in (*rung.programs, *extras):
-                        loaded.attach(program)
-            except KernelError:
-                loaded.close()
-                if not extras:
-                    raise
-                continue
-            self._objects.append(loaded)
-            return loaded
-        raise AssertionError("the last try either returns or raises")
+        programs = tuple(fd for one in self._objects for fd in one.attached_fds())
+        links = tuple(fd for one in self._objects for fd in one.link_fds())
+        return Attached(tuple(standings), shared, programs, links)
 
     def _run(self, program: str, arguments: tuple[int, ...]) -> None:
         """Run one of control's programs, `arguments` as its raw tracepoint's."""
@@ -200,15 +145,6 @@ def _data_end(request: Attach) -> int:
     """Return the size of a connection's captures and of the window behind them."""
     window = max(request.request_bytes, request.response_bytes, _WINDOW_MINIMUM)
     return request.request_bytes + request.response_bytes + window
-
-
-def _value_sizes(loaded: BpfObject, request: Attach) -> dict[str, int]:
-    """Return the sizes that values of the connections' maps must have."""
-    if "connections" not in loaded.maps:
-        return {}
-    size = loaded.value_size("connections") + _data_end(request) + _WORD_SLACK
-    size += -size % 8
-    return {"connections": size, "empty_connection": size}
 
 
 def _keys(fd: int) -> list[int]:

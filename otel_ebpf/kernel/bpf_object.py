@@ -108,6 +108,14 @@ class BpfObject:
         """Return the fd of a loaded program, for running it from user space."""
         return self._lib.integer("bpf_program__fd", self.programs[name])
 
+    def attached_fds(self) -> list[int]:
+        """Return the fds of the programs that are attached."""
+        return [self.program_fd(name) for name in self._links]
+
+    def link_fds(self) -> list[int]:
+        """Return the fds by which they are: BPF links, or perf events on older kernels."""
+        return [self._lib.integer("bpf_link__fd", link) for link in self._links.values()]
+
     def map_fd(self, name: str) -> int:
         """Return the fd of a map. It lives as long as this object does."""
         return self._lib.integer("bpf_map__fd", self.maps[name])

@@ -13,15 +13,28 @@ MODERN, BASELINE = "", ".baseline"
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """Programs for functions that only some kernels have. `trial` is a small one that shows which do."""
+
+    programs: tuple[str, ...]
+    trial: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
-    """One way to have a capability: an object file, and which of its programs it needs."""
+    """One way to have a capability: an object file, and which of its programs it needs.
+
+    `trials` are small programs that are attached before anything large is verified: where one of them
+    cannot be, neither can the rung, and that is known in milliseconds.
+    """
 
     name: str
     object: str
     programs: tuple[str, ...]
     cost: str  # what standing here costs, for `doctor`
-    extras: tuple[str, ...] = ()  # programs for functions that only some kernels have
+    extras: tuple[Extra, ...] = ()
     variants: tuple[str, ...] = (MODERN, BASELINE)
+    trials: tuple[str, ...] = ()
 
 
 Ladders = Mapping[str, tuple[Rung, ...]]
@@ -31,6 +44,8 @@ PAYLOAD = "tcp_payload"
 _TRAMPOLINE_COST = (
     "calls through io_uring, sendfile and by 32-bit programs are all seen; unix sockets are not"
 )
+
+_SENDPAGE_EXIT = Extra(("sendpage_exit",), "sendpage_is_there")
 
 LADDERS: Ladders = {
     "control": (
@@ -57,13 +72,16 @@ LADDERS: Ladders = {
             "tcp_trampoline",
             ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry_6", "recvmsg_exit_6"),
             _TRAMPOLINE_COST,
-            ("sendpage_exit",),
+            (_SENDPAGE_EXIT,),
+            trials=("sendmsg_entry", "recvmsg_has_6"),
         ),
         Rung(
             "trampoline",
             "tcp_trampoline",
             ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry_5", "recvmsg_exit_5"),
             _TRAMPOLINE_COST,
+            (_SENDPAGE_EXIT,),
+            trials=("sendmsg_entry",),
         ),
         Rung(
             "socket_trace",
@@ -78,7 +96,11 @@ LADDERS: Ladders = {
             "tcp_kprobe",
             ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry", "cleanup_rbuf"),
             "about 0.1 us more for each hook; a missed return loses a send and is counted; no unix sockets",
-            ("sendpage_entry", "sendpage_exit", "splice_read"),
+            (
+                Extra(("sendpage_entry", "sendpage_exit"), "sendpage_entry"),
+                Extra(("splice_read",), "splice_read"),
+            ),
+            trials=("sendmsg_entry",),
         ),
         Rung(
             "syscall",

@@ -45,10 +45,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What stands, and the maps by name as file descriptors of the agent."""
+    """What stands, and as file descriptors of the agent: the maps by name, and what is attached."""
 
     standings: tuple[Standing, ...]
     maps: Mapping[str, int]
+    programs: tuple[int, ...] = ()
+    links: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

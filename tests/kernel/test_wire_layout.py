@@ -14,6 +14,8 @@ from otel_ebpf.kernel.bpf_object import OBJECTS
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from tests.kernel.btf import Btf
 
+pytestmark = pytest.mark.guest
+
 OBJECT = OBJECTS / "tcp_socket_trace.bpf.o"
 SHARED = [field.name for field in fields_of(vantage.Vantage)]
 RENAMED = {
