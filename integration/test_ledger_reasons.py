@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
-from integration.conftest import Traced
 from integration.harness.books import imbalances, settled
 from integration.harness.conversation import Conversation, Player, converse, step
 from integration.harness.limits import wait_until
 from integration.harness.measured import drive
 from integration.harness.odd_cases import OK, PIPELINING, get
 from integration.harness.ports import free_port
+from integration.harness.provoke import StartAgent, only, paused, reaches
 from integration.harness.servers import nginx, threaded
 
-StartAgent = Callable[..., Traced]
-
 HEAD_END = ["until", "\r\n\r\n"]
-
-
-def _ports(*ports: int) -> dict[str, Any]:
-    return {"discovery": {"include": [{"ports": list(ports)}]}}
-
-
-def _reaches(traced: Traced, entry: str, count: int, seconds: float = 4) -> None:
-    reached = wait_until(lambda: traced.agent.ledger()[entry] >= count, seconds, every=0.1)
-    ledger = traced.agent.ledger()
-    assert reached, (
-        f"{entry} is {ledger[entry]}, {count} were due: { {k: v for k, v in ledger.items() if v} }"
-    )
 
 
 def _lines(count: int, gap: float = 0.0) -> tuple[list[list[Any]], list[list[Any]]]:
@@ -45,10 +29,10 @@ def _lines(count: int, gap: float = 0.0) -> tuple[list[list[Any]], list[list[Any
 def test_connection_in_stream_mode(rung: str, start_agent: StartAgent) -> None:
     """exchange_streamed, piece_seen: pipelining turns the connection over, on both ends."""
     port = free_port()
-    traced = start_agent(rung, config=_ports(port))
+    traced = start_agent(rung, config=only(port))
     case = PIPELINING["three_in_one_send"]
     converse(case.client, case.server, server_options={"port": port})
-    _reaches(traced, "signal_seen", 6)
+    reaches(traced, "signal_seen", 6)
     ledger = settled(traced.agent.ledger)
     assert ledger["exchange_streamed"] + ledger["piece_seen"] > 0, ledger
     assert not imbalances(ledger), imbalances(ledger)
@@ -57,11 +41,11 @@ def test_connection_in_stream_mode(rung: str, start_agent: StartAgent) -> None:
 def test_unknown_protocol(rung: str, start_agent: StartAgent) -> None:
     """protocol_unknown at first, then event_ignored: the kernel has been told to stop."""
     port = free_port()
-    traced = start_agent(rung, config=_ports(port))
+    traced = start_agent(rung, config=only(port))
     client, server = _lines(30, gap=0.05)
     converse(client, server, server_options={"port": port})
-    _reaches(traced, "protocol_unknown", 2)
-    _reaches(traced, "event_ignored", 20)
+    reaches(traced, "protocol_unknown", 2)
+    reaches(traced, "event_ignored", 20)
     ledger = settled(traced.agent.ledger)
     assert ledger["protocol_unknown"] < 40, "within a few exchanges the kernel must be told"
     assert ledger["signal_seen"] == 0
@@ -71,7 +55,7 @@ def test_unknown_protocol(rung: str, start_agent: StartAgent) -> None:
 def test_protocol_that_is_known_and_not_read(rung: str, start_agent: StartAgent) -> None:
     """protocol_unsupported or its twin for pieces: HTTP/2 with prior knowledge."""
     with nginx() as server:
-        traced = start_agent(rung, config=_ports(server.http2))
+        traced = start_agent(rung, config=only(server.http2))
         url = f"http://127.0.0.1:{server.http2}/1k.bin"
         # A process for each: curl 7.88 cannot use such a connection twice.
         command = ["curl", "-s", "--http2-prior-knowledge", "-o", "/dev/null", url]
@@ -91,16 +75,16 @@ def test_protocol_that_is_known_and_not_read(rung: str, start_agent: StartAgent)
 def test_excluded_traffic(rung: str, start_agent: StartAgent) -> None:
     """event_discovery: a port that no rule includes."""
     with threaded() as server:
-        traced = start_agent(rung, config=_ports(free_port()))
+        traced = start_agent(rung, config=only(free_port()))
         drive(server.port, ["/json"] * 50)
-        _reaches(traced, "event_discovery", 50)
+        reaches(traced, "event_discovery", 50)
         assert traced.agent.ledger()["signal_seen"] == 0
 
 
 def test_more_connections_than_the_map_holds(rung: str, start_agent: StartAgent) -> None:
     """event_connections_full: 200 connections at once, room for 64 ends."""
     port = free_port()
-    traced = start_agent(rung, config={**_ports(port), "capture": {"connections": 64}})
+    traced = start_agent(rung, config={**only(port), "capture": {"connections": 64}})
     many = {"connections": 200}
     with Conversation(
         [["wait"], ["send", get("/full")], ["until", "hello"], ["wait"]],
@@ -111,7 +95,7 @@ def test_more_connections_than_the_map_holds(rung: str, start_agent: StartAgent)
         conversation.client.wait_waiting(200)
         conversation.client.release()
         conversation.finish()
-    _reaches(traced, "event_connections_full", 1)
+    reaches(traced, "event_connections_full", 1)
     ledger = settled(traced.agent.ledger)
     assert 0 < ledger["signal_seen"] < 400, ledger
     assert not imbalances(ledger), imbalances(ledger)
@@ -120,7 +104,7 @@ def test_more_connections_than_the_map_holds(rung: str, start_agent: StartAgent)
 def test_ring_without_room_for_pieces(rung: str, start_agent: StartAgent) -> None:
     """piece_ring_full: a connection in stream mode while nobody reads."""
     port = free_port()
-    traced = start_agent(rung, config={**_ports(port), "capture": {"ring_bytes": 16384}})
+    traced = start_agent(rung, config={**only(port), "capture": {"ring_bytes": 16384}})
     case = PIPELINING["three_in_one_send"]
     warm = [one for one in case.client if one != ["close"]]
     flood_out, flood_back = [["send", get("/p") * 3]] * 60, [HEAD_END] * 180 + [["send", OK * 180]]
@@ -130,14 +114,11 @@ def test_ring_without_room_for_pieces(rung: str, start_agent: StartAgent) -> Non
         server_options={"port": port},
     ) as conversation:
         conversation.client.wait_waiting()
-        _reaches(traced, "signal_seen", 6)
-        traced.agent.signal(signal.SIGSTOP)
-        try:
+        reaches(traced, "signal_seen", 6)
+        with paused(traced):
             conversation.client.release()
             conversation.finish()
-        finally:
-            traced.agent.signal(signal.SIGCONT)
-    _reaches(traced, "piece_ring_full", 1)
+    reaches(traced, "piece_ring_full", 1)
     ledger = settled(traced.agent.ledger)
     assert not imbalances(ledger), imbalances(ledger)
 
@@ -145,23 +126,20 @@ def test_ring_without_room_for_pieces(rung: str, start_agent: StartAgent) -> Non
 def test_notices_without_room(rung: str, start_agent: StartAgent) -> None:
     """notice_ring_full: processes come while nobody reads and the ring is full."""
     with threaded() as server:
-        traced = start_agent(rung, config={**_ports(server.port), "capture": {"ring_bytes": 4096}})
-        traced.agent.signal(signal.SIGSTOP)
-        try:
+        traced = start_agent(rung, config={**only(server.port), "capture": {"ring_bytes": 4096}})
+        with paused(traced):
             drive(server.port, ["/json"] * 40)
             for _ in range(10):
                 command = ["curl", "-s", "-o", "/dev/null", f"http://127.0.0.1:{server.port}/json"]
                 subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-        finally:
-            traced.agent.signal(signal.SIGCONT)
-        _reaches(traced, "notice_ring_full", 1)
-        _reaches(traced, "exchange_ring_full", 1)
+        reaches(traced, "notice_ring_full", 1)
+        reaches(traced, "exchange_ring_full", 1)
 
 
 def test_more_processes_than_the_map_holds(rung: str, start_agent: StartAgent) -> None:
     """process_map_full: room for 64 processes, and 80 that live at once."""
     port = free_port()
-    traced = start_agent(rung, config={**_ports(port), "capture": {"processes": 64}})
+    traced = start_agent(rung, config={**only(port), "capture": {"processes": 64}})
     conversation = Conversation(
         [["send", get("/a")], ["until", "hello"], ["wait"]],
         [HEAD_END, ["send", OK], ["eof"]],
@@ -173,7 +151,7 @@ def test_more_processes_than_the_map_holds(rung: str, start_agent: StartAgent) -
         players += [Player("call", steps, {}, port) for _ in range(79)]
         for player in players:
             player.wait_waiting()
-        _reaches(traced, "process_map_full", 1)
+        reaches(traced, "process_map_full", 1)
     finally:
         for player in players:
             player.end()
@@ -183,9 +161,9 @@ def test_more_processes_than_the_map_holds(rung: str, start_agent: StartAgent) -
 def test_spans_switched_off(start_agent: StartAgent) -> None:
     """signal_spans_off: counted in the metrics all the same."""
     with threaded() as server:
-        traced = start_agent(config={**_ports(server.port), "traces": {"enabled": False}})
+        traced = start_agent(config={**only(server.port), "traces": {"enabled": False}})
         drive(server.port, ["/json"] * 6)
-        _reaches(traced, "signal_spans_off", 12)
+        reaches(traced, "signal_spans_off", 12)
         ledger = settled(traced.agent.ledger)
         assert ledger["signal_aggregated"] == 12
         assert ledger["signal_span"] == 0
@@ -196,9 +174,9 @@ def test_unsampled(start_agent: StartAgent) -> None:
     """signal_unsampled."""
     with threaded() as server:
         environment = {"OTEL_TRACES_SAMPLER": "always_off"}
-        traced = start_agent(config=_ports(server.port), environment=environment)
+        traced = start_agent(config=only(server.port), environment=environment)
         drive(server.port, ["/json"] * 6)
-        _reaches(traced, "signal_unsampled", 12)
+        reaches(traced, "signal_unsampled", 12)
         ledger = settled(traced.agent.ledger)
         assert ledger["signal_aggregated"] == 12
         assert not imbalances(ledger), imbalances(ledger)

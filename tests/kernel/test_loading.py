@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import struct
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from otel_ebpf.kernel.attacher import Attacher
-from otel_ebpf.kernel.bpf_object import OBJECTS, BpfObject
+from otel_ebpf.kernel.bpf_object import BpfObject
 from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
 from otel_ebpf.kernel.ladder import LADDERS, PAYLOAD, Rung
 from otel_ebpf.kernel.libbpf import libbpf
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Walk, Walked
+from tests.kernel.build import with_object
 
 SMALL = {"ring_bytes": 65536, "connections": 64, "processes": 64}
 RUNGS = os.environ.get("OTEL_EBPF_TEST_RUNGS", "socket_trace,syscall").split(",")
@@ -71,23 +69,9 @@ def test_a_rung_that_cannot_be_had_is_refused(attacher):
     assert attacher._objects == []
 
 
-@pytest.fixture
-def directory_with_invalid(tmp_path):
-    """The objects of the build, and one that no verifier accepts."""
-    for path in OBJECTS.glob("*.bpf.o"):
-        (tmp_path / path.name).symlink_to(path)
-    source = Path(__file__).parent / "programs" / "invalid.bpf.c"
-    clang = shutil.which("clang-19") or shutil.which("clang-18") or shutil.which("clang")
-    assert clang
-    target = ["-target", "bpf", "-D__TARGET_ARCH_x86", f"-I/usr/include/{os.uname().machine}-linux-gnu"]
-    built = tmp_path / "invalid.bpf.o"
-    subprocess.run([clang, "-g", "-O2", *target, "-c", str(source), "-o", str(built)], check=True)
-    return tmp_path
-
-
-def test_an_invalid_program_costs_its_own_capability_and_nothing_else(directory_with_invalid):
+def test_an_invalid_program_costs_its_own_capability_and_nothing_else(tmp_path):
     broken = (Rung("only", "invalid", ("reads_anything",), "", (), ("",)),)
-    attacher = Attacher({**LADDERS, "broken": broken}, directory_with_invalid)
+    attacher = Attacher({**LADDERS, "broken": broken}, with_object(tmp_path, "invalid"))
     try:
         attached = attacher.handle(Attach(**SMALL))
         standings = {one.capability: one for one in attached.standings}

@@ -1,0 +1,37 @@
+"""What the tests of the ledger share: an agent for one port, and waiting for an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from signal import SIGCONT, SIGSTOP
+from typing import Any
+
+from integration.conftest import Traced
+from integration.harness.limits import wait_until
+
+StartAgent = Callable[..., Traced]
+
+
+def only(*ports: int) -> dict[str, Any]:
+    """Return a configuration that observes these ports."""
+    return {"discovery": {"include": [{"ports": list(ports)}]}}
+
+
+def reaches(traced: Traced, entry: str, count: int, seconds: float = 4) -> None:
+    """Wait until an entry of the ledger is at least `count`, or fail with all that were counted."""
+    reached = wait_until(lambda: traced.agent.ledger()[entry] >= count, seconds, every=0.1)
+    ledger = traced.agent.ledger()
+    assert reached, (
+        f"{entry} is {ledger[entry]}, {count} were due: { {k: v for k, v in ledger.items() if v} }"
+    )
+
+
+@contextmanager
+def paused(traced: Traced) -> Iterator[None]:
+    """Stop the reader: what happens meanwhile is decided on when it goes on."""
+    traced.agent.signal(SIGSTOP)
+    try:
+        yield
+    finally:
+        traced.agent.signal(SIGCONT)

@@ -1,0 +1,92 @@
+"""What comes too late, does not parse, or cannot be sent any more: each in the ledger."""
+
+from __future__ import annotations
+
+import re
+
+from integration.harness.books import imbalances, settled
+from integration.harness.conversation import converse, step
+from integration.harness.limits import wait_until
+from integration.harness.measured import drive
+from integration.harness.odd_cases import OK, PIPELINING, get
+from integration.harness.ports import free_port
+from integration.harness.provoke import StartAgent, only, reaches
+from integration.harness.servers import threaded
+from tests.otlp_receiver import Answer
+
+HEAD_END = ["until", "\r\n\r\n"]
+HELLO = ["until", "hello"]
+LONG_HEAD = "HTTP/1.1 200 OK\r\n" + f"X-Pad: {'a' * 900}\r\n" * 10 + OK[17:]
+"""Longer than the kernel follows a head: only silence tells that this response has ended."""
+
+
+def test_response_that_goes_on_after_silence(rung: str, start_agent: StartAgent) -> None:
+    """protocol_amended: the span has left by then, and what follows is counted."""
+    port = free_port()
+    traced = start_agent(rung, config=only(port))
+    converse(
+        [["send", get("/late")], HELLO, ["until", "after all"], ["close"]],
+        [HEAD_END, ["send", LONG_HEAD], step("sleep", 0.6), ["send", "after all"], ["eof"]],
+        server_options={"port": port},
+    )
+    traced.backend.expect(2, port=port)
+    reaches(traced, "protocol_amended", 2)
+
+
+def test_exchange_that_does_not_parse(rung: str, start_agent: StartAgent) -> None:
+    """protocol_unparsed: what comes on a connection that has spoken HTTP before."""
+    port = free_port()
+    traced = start_agent(rung, config=only(port))
+    converse(
+        [["send", get("/a")], HELLO, ["send", "\x01\x02 what\r\n\r\n"], ["until", "\x04"], ["close"]],
+        [HEAD_END, ["send", OK], HEAD_END, ["send", "\x03\x04"], ["eof"]],
+        server_options={"port": port},
+    )
+    traced.backend.expect(2, port=port)
+    reaches(traced, "protocol_unparsed", 2)
+    ledger = settled(traced.agent.ledger)
+    assert not imbalances(ledger), imbalances(ledger)
+
+
+def test_pipelined_answer_that_does_not_parse(rung: str, start_agent: StartAgent) -> None:
+    """protocol_stream_unparsed: the same on a connection in stream mode."""
+    port = free_port()
+    traced = start_agent(rung, config=only(port))
+    converse(
+        [["send", get("/a") + get("/b")], HELLO, ["until", "\x04"], ["close"]],
+        [HEAD_END, HEAD_END, ["send", OK], step("sleep", 0.1), ["send", "\x03\r\n\r\n\x04"], ["eof"]],
+        server_options={"port": port},
+    )
+    reaches(traced, "protocol_stream_unparsed", 2)
+    ledger = settled(traced.agent.ledger)
+    assert not imbalances(ledger), imbalances(ledger)
+
+
+def test_every_notice_arrives(rung: str, start_agent: StartAgent) -> None:
+    """notice_passed, reader_notice: two processes that come and go, and a close at each end."""
+    port = free_port()
+    traced = start_agent(rung, config=only(port))
+    before = traced.agent.ledger()["reader_notice"]
+    case = PIPELINING["three_in_one_send"]
+    converse(case.client, case.server, server_options={"port": port})
+
+    def balanced() -> bool:
+        ledger = traced.agent.ledger()
+        return ledger["notice_passed"] == ledger["reader_notice"] >= before + 6
+
+    assert wait_until(balanced, 4, every=0.1), traced.agent.ledger()
+    ledger = traced.agent.ledger()
+    assert ledger["notice_ring_full"] == 0, ledger
+
+
+def test_spans_that_are_left_at_the_end(start_agent: StartAgent) -> None:
+    """export_shutdown: the backend does not answer, and the time to stop runs out."""
+    with threaded() as server:
+        traced = start_agent(config=only(server.port))
+        traced.backend.receiver.answer = Answer(hang=60)
+        drive(server.port, ["/json"] * 5)
+        reaches(traced, "export_seen", 10)
+        traced.agent.stop()
+        told = re.search(r"ledger: export\.span\.dropped\.shutdown = (\d+)", traced.agent.log)
+        assert told, traced.agent.log[-3000:]
+        assert int(told[1]) == 10
