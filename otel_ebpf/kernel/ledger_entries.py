@@ -26,56 +26,59 @@ class Entry(IntEnum):
     EVENT_THREADS_FULL = 14
     EVENT_DISCOVERY = 15
     EVENT_IGNORED = 16
-    EVENT_UNSEEN_KERNEL_BUFFER = 17
-    EVENT_UNSEEN_IO_URING = 18
-    EVENT_UNSEEN_COMPAT = 19
-    EVENT_UNSEEN_SYSCALL = 20
-    EVENT_GAP = 21
-    EVENT_FAULT = 22
-    CONNECTION_ROLE_UNKNOWN = 23
-    PROCESS_MAP_FULL = 24
-    READER_EXCHANGE = 25
-    READER_PIECE = 26
-    READER_NOTICE = 27
-    READER_MALFORMED = 28
-    PROTOCOL_PASSED = 29
-    PROTOCOL_UNKNOWN = 30
-    PROTOCOL_UNSUPPORTED = 31
-    PROTOCOL_DISCOVERY = 32
-    PROTOCOL_UNPARSED = 33
-    PROTOCOL_STREAM_CALL = 34
-    PROTOCOL_STREAM_UNKNOWN = 35
-    PROTOCOL_STREAM_UNSUPPORTED = 36
-    PROTOCOL_STREAM_DISCOVERY = 37
-    PROTOCOL_STREAM_UNPARSED = 38
-    PROTOCOL_STREAM_EVICTED = 39
-    PROTOCOL_AMENDED = 40
-    SIGNAL_SEEN = 41
-    SIGNAL_AGGREGATED = 42
-    SIGNAL_SPAN = 43
-    SIGNAL_UNSAMPLED = 44
-    SIGNAL_SPANS_OFF = 45
-    SIGNAL_ROLE_UNKNOWN = 46
-    SIGNAL_FAILED = 47
-    EXPORT_SEEN = 48
-    EXPORT_PASSED = 49
-    EXPORT_QUEUE_FULL = 50
-    EXPORT_FAILED = 51
-    EXPORT_EXPIRED = 52
-    EXPORT_REJECTED = 53
-    EXPORT_SHUTDOWN = 54
-    EXPORT_IN_FLIGHT = 55
-    EXPORT_POINTS_SEEN = 56
-    EXPORT_POINTS_PASSED = 57
-    EXPORT_POINTS_QUEUE_FULL = 58
-    EXPORT_POINTS_FAILED = 59
-    EXPORT_POINTS_EXPIRED = 60
-    EXPORT_POINTS_REJECTED = 61
-    EXPORT_POINTS_SHUTDOWN = 62
-    EXPORT_POINTS_IN_FLIGHT = 63
+    EVENT_SELF = 17
+    EVENT_UNSEEN_KERNEL_BUFFER = 18
+    EVENT_UNSEEN_IO_URING = 19
+    EVENT_UNSEEN_COMPAT = 20
+    EVENT_UNSEEN_SYSCALL = 21
+    EVENT_GAP = 22
+    EVENT_FAULT = 23
+    CONNECTION_ROLE_UNKNOWN = 24
+    PROCESS_MAP_FULL = 25
+    READER_EXCHANGE = 26
+    READER_PIECE = 27
+    READER_NOTICE = 28
+    READER_MALFORMED = 29
+    PROCESS_UNKNOWN = 30
+    PROCESS_EVICTED = 31
+    PROTOCOL_PASSED = 32
+    PROTOCOL_UNKNOWN = 33
+    PROTOCOL_UNSUPPORTED = 34
+    PROTOCOL_DISCOVERY = 35
+    PROTOCOL_UNPARSED = 36
+    PROTOCOL_STREAM_CALL = 37
+    PROTOCOL_STREAM_UNKNOWN = 38
+    PROTOCOL_STREAM_UNSUPPORTED = 39
+    PROTOCOL_STREAM_DISCOVERY = 40
+    PROTOCOL_STREAM_UNPARSED = 41
+    PROTOCOL_STREAM_EVICTED = 42
+    PROTOCOL_AMENDED = 43
+    SIGNAL_SEEN = 44
+    SIGNAL_AGGREGATED = 45
+    SIGNAL_SPAN = 46
+    SIGNAL_UNSAMPLED = 47
+    SIGNAL_SPANS_OFF = 48
+    SIGNAL_ROLE_UNKNOWN = 49
+    SIGNAL_FAILED = 50
+    EXPORT_SEEN = 51
+    EXPORT_PASSED = 52
+    EXPORT_QUEUE_FULL = 53
+    EXPORT_FAILED = 54
+    EXPORT_EXPIRED = 55
+    EXPORT_REJECTED = 56
+    EXPORT_SHUTDOWN = 57
+    EXPORT_IN_FLIGHT = 58
+    EXPORT_POINTS_SEEN = 59
+    EXPORT_POINTS_PASSED = 60
+    EXPORT_POINTS_QUEUE_FULL = 61
+    EXPORT_POINTS_FAILED = 62
+    EXPORT_POINTS_EXPIRED = 63
+    EXPORT_POINTS_REJECTED = 64
+    EXPORT_POINTS_SHUTDOWN = 65
+    EXPORT_POINTS_IN_FLIGHT = 66
 
 
-KERNEL_ENTRIES = 25
+KERNEL_ENTRIES = 26
 
 
 class Description(NamedTuple):
@@ -211,6 +214,13 @@ DESCRIPTIONS: tuple[Description, ...] = (
     Description(
         "kernel",
         "event",
+        "filtered",
+        "self",
+        "Traffic of a connection whose other end is the agent: its own exports, as the receiver sees them.",
+    ),
+    Description(
+        "kernel",
+        "event",
         "dropped",
         "unseen_kernel_buffer",
         "Bytes from a page or pipe (sendfile, splice): counted, not readable.",
@@ -291,6 +301,20 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "dropped",
         "malformed",
         "A record of an unknown kind, version or length.",
+    ),
+    Description(
+        "identity",
+        "process",
+        "dropped",
+        "unknown",
+        "A process of which neither its notice nor /proc told anything: its service has no name.",
+    ),
+    Description(
+        "identity",
+        "process",
+        "dropped",
+        "evicted",
+        "A process that was forgotten before its exit, for want of room: its metric series start anew.",
     ),
     Description(
         "protocol",
