@@ -122,6 +122,7 @@ class Agent:
             namers(config.services),
             decided=self._control.decided,
             forgotten=self._forget,
+            shard=self._shard,
         )
         instruments = Instruments(self._started, config.metrics.series_limit)
         counted = config.metrics.enabled and pipeline.wants_metrics
