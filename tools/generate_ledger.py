@@ -16,6 +16,42 @@ HEADER = ROOT / "bpf" / "include" / "ledger.h"
 MODULE = ROOT / "otel_ebpf" / "kernel" / "ledger_entries.py"
 
 
+_MODULE = '''\
+"""Generated from bpf/ledger.toml by tools/generate_ledger.py. Do not edit."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Entry(IntEnum):
+    """Index of a counter; those of the kernel stage index its per-CPU array too."""
+
+{numbers}
+
+
+KERNEL_ENTRIES = {kernel}
+
+
+class Description(NamedTuple):
+    """What a counter means: the attributes it is exported with, and one sentence."""
+
+    stage: str
+    unit: str
+    outcome: str
+    reason: str
+    help: str
+
+
+# fmt: off
+DESCRIPTIONS: tuple[Description, ...] = (
+{descriptions}
+)
+# fmt: on
+'''
+
+
 def c_header(entries: list[dict[str, Any]]) -> str:
     lines = [
         "/* SPDX-License-Identifier: Apache-2.0 */",
@@ -32,46 +68,14 @@ def c_header(entries: list[dict[str, Any]]) -> str:
 
 
 def python_module(entries: list[dict[str, Any]]) -> str:
-    lines = [
-        '"""Generated from bpf/ledger.toml by tools/generate_ledger.py. Do not edit."""',
-        "",
-        "from __future__ import annotations",
-        "",
-        "from enum import IntEnum",
-        "from typing import NamedTuple",
-        "",
-        "",
-        "class Entry(IntEnum):",
-        '    """Index of a counter; those of the kernel stage index its per-CPU array too."""',
-        "",
-    ]
-    lines += [f"    {entry['name'].upper()} = {number}" for number, entry in enumerate(entries)]
+    numbers = [f"    {entry['name'].upper()} = {number}" for number, entry in enumerate(entries)]
     kernel = sum(entry["stage"] == "kernel" for entry in entries)
-    lines += [
-        "",
-        "",
-        f"KERNEL_ENTRIES = {kernel}",
-        "",
-        "",
-        "class Description(NamedTuple):",
-        '    """What a counter means: the attributes it is exported with, and one sentence."""',
-        "",
-        "    stage: str",
-        "    unit: str",
-        "    outcome: str",
-        "    reason: str",
-        "    help: str",
-        "",
-        "",
-        "DESCRIPTIONS: tuple[Description, ...] = (",
-    ]
+    descriptions = []
     for entry in entries:
-        fields = (entry["stage"], entry["unit"], entry["outcome"], entry.get("reason", ""), entry["help"])
-        lines.append("    Description(")
-        lines += [f'        "{field}",' for field in fields]
-        lines.append("    ),")
-    lines += [")", ""]
-    return "\n".join(lines)
+        attributes = (entry["stage"], entry["unit"], entry["outcome"], entry.get("reason", ""))
+        quoted = ", ".join(f'"{field}"' for field in attributes)
+        descriptions += [f"    Description({quoted},", f'        "{entry["help"]}"),']
+    return _MODULE.format(numbers="\n".join(numbers), kernel=kernel, descriptions="\n".join(descriptions))
 
 
 def main() -> int:
