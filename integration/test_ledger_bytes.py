@@ -83,19 +83,33 @@ def test_forty_threads_blocked_in_send(rung: str, start_agent: StartAgent) -> No
 
 
 _UNSEEN = [
-    ("kernel_buffer", Way("sendfile", 64, out="sendfile")),
-    ("io_uring", Way("io_uring", 64, out="io_uring")),
-    ("syscall", Way("sendmmsg", 64, out="sendmmsg")),
-    ("compat", Way("32-bit", 32)),
+    ("kernel_buffer", "socket_trace", Way("sendfile", 64, out="sendfile")),
+    ("io_uring", "socket_trace", Way("io_uring", 64, out="io_uring")),
+    ("io_uring", "socket_trace", Way("worker of io_uring", 64, out="io_uring_worker")),
+    ("syscall", "socket_trace", Way("sendmmsg", 64, out="sendmmsg")),
+    ("compat", "socket_trace", Way("32-bit", 32)),
+    ("compat", "syscall", Way("32-bit", 32)),
 ]
 
 
-@pytest.mark.parametrize(("reason", "way"), _UNSEEN, ids=[reason for reason, _ in _UNSEEN])
-def test_ways_that_cannot_be_read(start_agent: StartAgent, reason: str, way: Way) -> None:
+@pytest.mark.parametrize(("reason", "on", "way"), _UNSEEN, ids=[f"{one[2].row}-{one[1]}" for one in _UNSEEN])
+def test_ways_that_cannot_be_read(start_agent: StartAgent, reason: str, on: str, way: Way) -> None:
     """event_unseen_*: what the rung cannot read has its reason. docs/ways.md has every way and rung."""
-    traced = start_agent("socket_trace", config=WAYS_ONLY)
+    traced = start_agent(on, config=WAYS_ONLY)
     run = run_way(traced, way)
     assert run.counted[f"event_unseen_{reason}"] >= COUNT, run.counted
+
+
+def test_call_whose_arguments_are_unknown(start_agent: StartAgent) -> None:
+    """event_unseen_syscall: io_submit sends as well."""
+    port = free_port()
+    traced = start_agent("socket_trace", config=only(port))
+    converse(
+        [step("send_odd", "send_by_aio", get("/a")), HELLO, ["close"]],
+        [HEAD_END, ["send", OK], EOF],
+        server_options={"port": port},
+    )
+    reaches(traced, "event_unseen_syscall", 1)
 
 
 def test_request_that_no_hook_sees(rung: str, start_agent: StartAgent) -> None:

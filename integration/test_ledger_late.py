@@ -6,18 +6,15 @@ import re
 
 from integration.harness.books import imbalances, settled
 from integration.harness.conversation import converse, step
-from integration.harness.limits import wait_until
 from integration.harness.measured import drive
-from integration.harness.odd_cases import OK, PIPELINING, get
+from integration.harness.odd_cases import LONG_HEAD, OK, PIPELINING, get
 from integration.harness.ports import free_port
-from integration.harness.provoke import StartAgent, only, reaches
+from integration.harness.provoke import StartAgent, notices_arrive, only, reaches
 from integration.harness.servers import threaded
 from tests.otlp_receiver import Answer
 
 HEAD_END = ["until", "\r\n\r\n"]
 HELLO = ["until", "hello"]
-LONG_HEAD = "HTTP/1.1 200 OK\r\n" + f"X-Pad: {'a' * 900}\r\n" * 10 + OK[17:]
-"""Longer than the kernel follows a head: only silence tells that this response has ended."""
 
 
 def test_response_that_goes_on_after_silence(rung: str, start_agent: StartAgent) -> None:
@@ -31,6 +28,7 @@ def test_response_that_goes_on_after_silence(rung: str, start_agent: StartAgent)
     )
     traced.backend.expect(2, port=port)
     reaches(traced, "protocol_amended", 2)
+    notices_arrive(traced, 4)
 
 
 def test_exchange_that_does_not_parse(rung: str, start_agent: StartAgent) -> None:
@@ -69,14 +67,8 @@ def test_every_notice_arrives(rung: str, start_agent: StartAgent) -> None:
     before = traced.agent.ledger()["reader_notice"]
     case = PIPELINING["three_in_one_send"]
     converse(case.client, case.server, server_options={"port": port})
-
-    def balanced() -> bool:
-        ledger = traced.agent.ledger()
-        return ledger["notice_passed"] == ledger["reader_notice"] >= before + 6
-
-    assert wait_until(balanced, 4, every=0.1), traced.agent.ledger()
-    ledger = traced.agent.ledger()
-    assert ledger["notice_ring_full"] == 0, ledger
+    notices_arrive(traced, before + 6)
+    assert traced.agent.ledger()["notice_ring_full"] == 0
 
 
 def test_spans_that_are_left_at_the_end(start_agent: StartAgent) -> None:

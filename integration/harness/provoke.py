@@ -27,6 +27,16 @@ def reaches(traced: Traced, entry: str, count: int, seconds: float = 4) -> None:
     )
 
 
+def notices_arrive(traced: Traced, count: int) -> None:
+    """Wait until the reader has as many notices as the kernel handed over, and at least `count`."""
+
+    def balanced() -> bool:
+        ledger = traced.agent.ledger()
+        return ledger["notice_passed"] == ledger["reader_notice"] >= count
+
+    assert wait_until(balanced, 4, every=0.1), traced.agent.ledger()
+
+
 @contextmanager
 def paused(traced: Traced) -> Iterator[None]:
     """Stop the reader: what happens meanwhile is decided on when it goes on."""

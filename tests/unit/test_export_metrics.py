@@ -184,6 +184,16 @@ def test_what_is_left_at_the_end() -> None:
     assert queue.take(partial=False) is None
 
 
+def test_what_is_not_sent_at_the_stop_is_lost_to_the_shutdown() -> None:
+    ledger = Ledger()
+    with closed_port() as port:
+        otlp = OtlpSettings(f"http://localhost:{port}")
+        pipeline = build(ExportSettings(traces=(), metrics=("otlp",), metrics_otlp=otlp), ledger.shard)
+        pipeline.metrics(data("shop", "cart"))
+        pipeline.stop(0.1)
+    assert balance(ledger, POINTS) == {"shutdown": 4}
+
+
 def test_points_are_counted() -> None:
     assert count_points(data("a", "b", points=5).resource_metrics) == 10
 
