@@ -191,7 +191,7 @@ def test_what_is_not_sent_at_the_stop_is_lost_to_the_shutdown() -> None:
         pipeline = build(ExportSettings(traces=(), metrics=("otlp",), metrics_otlp=otlp), ledger.shard)
         pipeline.metrics(data("shop", "cart"))
         pipeline.stop(0.1)
-    assert balance(ledger, POINTS) == {"shutdown": 4}
+    assert balance(ledger, POINTS) == {"shutdown": 6}
 
 
 def test_points_are_counted() -> None:
