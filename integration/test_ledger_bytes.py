@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from integration.harness.books import imbalances, settled
-from integration.harness.conversation import Conversation, converse, step
+from integration.harness.conversation import Conversation, step
 from integration.harness.odd_cases import OK, get
 from integration.harness.ports import free_port
-from integration.harness.provoke import StartAgent, only, reaches
+from integration.harness.provoke import StartAgent, observe, only, reaches
 from integration.harness.spans import CLIENT, SERVER
 from integration.harness.ways import COUNT, WAYS_ONLY, Way, run_way
 
@@ -48,12 +48,11 @@ def test_memory_that_is_gone(rung: str, start_agent: StartAgent, lost: str) -> N
 
 def test_role_that_tcp_does_not_settle(rung: str, start_agent: StartAgent) -> None:
     """connection_role_unknown: a restored socket; who speaks first is taken for the client."""
-    port = free_port()
-    traced = start_agent(rung, config=only(port))
-    converse(
+    traced, port = observe(
+        start_agent,
+        rung,
         [step("send_odd", "send_in_repair", get("/restored")), HELLO, ["close"]],
         [HEAD_END, ["send", OK], ["eof"]],
-        server_options={"port": port},
     )
     reaches(traced, "connection_role_unknown", 1)
     traced.backend.expect(1, port=port, kind=CLIENT)
@@ -102,24 +101,22 @@ def test_ways_that_cannot_be_read(start_agent: StartAgent, reason: str, on: str,
 
 def test_call_whose_arguments_are_unknown(start_agent: StartAgent) -> None:
     """event_unseen_syscall: io_submit sends as well."""
-    port = free_port()
-    traced = start_agent("socket_trace", config=only(port))
-    converse(
+    traced, _ = observe(
+        start_agent,
+        "socket_trace",
         [step("send_odd", "send_by_aio", get("/a")), HELLO, ["close"]],
         [HEAD_END, ["send", OK], EOF],
-        server_options={"port": port},
     )
     reaches(traced, "event_unseen_syscall", 1)
 
 
 def test_request_that_no_hook_sees(rung: str, start_agent: StartAgent) -> None:
     """event_gap: found by TCP's own counters when the next request comes, which is whole."""
-    port = free_port()
-    traced = start_agent(rung, config=only(port))
-    converse(
+    traced, port = observe(
+        start_agent,
+        rung,
         [*[["send", get("/a")], HELLO, ["send", get("/unseen")], HELLO, ["send", get("/again")], HELLO], EOF],
         [HEAD_END, ["send", OK], UNSEEN, ["send", OK], HEAD_END, ["send", OK], ["close"]],
-        server_options={"port": port},
     )
     reaches(traced, "event_gap", 1)
     spans = traced.backend.expect(5, port=port)
@@ -128,11 +125,10 @@ def test_request_that_no_hook_sees(rung: str, start_agent: StartAgent) -> None:
 
 def test_last_bytes_that_no_hook_sees(rung: str, start_agent: StartAgent) -> None:
     """event_gap: found by TCP's own totals when the connection ends."""
-    port = free_port()
-    traced = start_agent(rung, config=only(port))
-    converse(
+    traced, _ = observe(
+        start_agent,
+        rung,
         [["send", get("/a")], HELLO, ["send", get("/unseen")], EOF],
         [HEAD_END, ["send", OK], UNSEEN, ["close"]],
-        server_options={"port": port},
     )
     reaches(traced, "event_gap", 1)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from integration.harness.books import imbalances, settled
-from integration.harness.conversation import converse, step
+from integration.harness.conversation import step
 from integration.harness.measured import drive
 from integration.harness.odd_cases import LONG_HEAD, OK, PIPELINING, get
-from integration.harness.ports import free_port
-from integration.harness.provoke import StartAgent, notices_arrive, only, reaches
+from integration.harness.provoke import StartAgent, notices_arrive, observe, only, reaches
 from integration.harness.servers import threaded
 from tests.otlp_receiver import Answer
 
@@ -19,12 +18,11 @@ HELLO = ["until", "hello"]
 
 def test_response_that_goes_on_after_silence(rung: str, start_agent: StartAgent) -> None:
     """protocol_amended: the span has left by then, and what follows is counted."""
-    port = free_port()
-    traced = start_agent(rung, config=only(port))
-    converse(
+    traced, port = observe(
+        start_agent,
+        rung,
         [["send", get("/late")], HELLO, ["until", "after all"], ["close"]],
         [HEAD_END, ["send", LONG_HEAD], step("sleep", 0.6), ["send", "after all"], ["eof"]],
-        server_options={"port": port},
     )
     traced.backend.expect(2, port=port)
     reaches(traced, "protocol_amended", 2)
@@ -33,12 +31,11 @@ def test_response_that_goes_on_after_silence(rung: str, start_agent: StartAgent)
 
 def test_exchange_that_does_not_parse(rung: str, start_agent: StartAgent) -> None:
     """protocol_unparsed: what comes on a connection that has spoken HTTP before."""
-    port = free_port()
-    traced = start_agent(rung, config=only(port))
-    converse(
+    traced, port = observe(
+        start_agent,
+        rung,
         [["send", get("/a")], HELLO, ["send", "\x01\x02 what\r\n\r\n"], ["until", "\x04"], ["close"]],
         [HEAD_END, ["send", OK], HEAD_END, ["send", "\x03\x04"], ["eof"]],
-        server_options={"port": port},
     )
     traced.backend.expect(2, port=port)
     reaches(traced, "protocol_unparsed", 2)
@@ -48,12 +45,11 @@ def test_exchange_that_does_not_parse(rung: str, start_agent: StartAgent) -> Non
 
 def test_pipelined_answer_that_does_not_parse(rung: str, start_agent: StartAgent) -> None:
     """protocol_stream_unparsed: the same on a connection in stream mode."""
-    port = free_port()
-    traced = start_agent(rung, config=only(port))
-    converse(
+    traced, _ = observe(
+        start_agent,
+        rung,
         [["send", get("/a") + get("/b")], HELLO, ["until", "\x04"], ["close"]],
         [HEAD_END, HEAD_END, ["send", OK], step("sleep", 0.1), ["send", "\x03\r\n\r\n\x04"], ["eof"]],
-        server_options={"port": port},
     )
     reaches(traced, "protocol_stream_unparsed", 2)
     ledger = settled(traced.agent.ledger)
@@ -62,12 +58,9 @@ def test_pipelined_answer_that_does_not_parse(rung: str, start_agent: StartAgent
 
 def test_every_notice_arrives(rung: str, start_agent: StartAgent) -> None:
     """notice_passed, reader_notice: two processes that come and go, and a close at each end."""
-    port = free_port()
-    traced = start_agent(rung, config=only(port))
-    before = traced.agent.ledger()["reader_notice"]
     case = PIPELINING["three_in_one_send"]
-    converse(case.client, case.server, server_options={"port": port})
-    notices_arrive(traced, before + 6)
+    traced, _ = observe(start_agent, rung, case.client, case.server)
+    notices_arrive(traced, 6)
     assert traced.agent.ledger()["notice_ring_full"] == 0
 
 

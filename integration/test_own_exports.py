@@ -8,7 +8,9 @@ import time
 import pytest
 
 from integration.harness.backend import Backend
+from integration.harness.conversation import Player, step
 from integration.harness.limits import slack
+from integration.harness.ports import free_port
 from integration.harness.provoke import StartAgent, only, reaches
 from integration.harness.spans import CLIENT, SERVER
 
@@ -42,3 +44,21 @@ def test_exports_make_no_spans_of_their_receiver(rung: str, start_agent: StartAg
         assert ledger["export_seen"] == 2, ledger
         assert ledger["protocol_unsupported"] == ledger["protocol_stream_unsupported"] == 0, ledger
         traced.agent.stop()
+
+
+def test_the_first_call_of_a_receiver_is_counted(rung: str, start_agent: StartAgent) -> None:
+    """event_self: one call, and no more, receives the beginning of an export."""
+    receiver = Player("serve", [step("until", "POST", 4), ["wait"]], {"port": free_port()})
+    try:
+        port = receiver.port()
+        environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        }
+        traced = start_agent(rung, config=only(port), environment=environment)
+        receiver.wait_waiting()
+        reaches(traced, "event_self", 1)
+        assert traced.agent.ledger()["event_self"] == 1
+        traced.agent.stop()
+    finally:
+        receiver.end()

@@ -8,7 +8,9 @@ from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 from integration.conftest import Traced
+from integration.harness.conversation import Steps, converse
 from integration.harness.limits import wait_until
+from integration.harness.ports import free_port
 
 StartAgent = Callable[..., Traced]
 
@@ -16,6 +18,14 @@ StartAgent = Callable[..., Traced]
 def only(*ports: int) -> dict[str, Any]:
     """Return a configuration that observes these ports."""
     return {"discovery": {"include": [{"ports": list(ports)}]}}
+
+
+def observe(start_agent: StartAgent, rung: str, client: Steps, server: Steps) -> tuple[Traced, int]:
+    """Start an agent for one port, play a conversation there; return the agent and the port."""
+    port = free_port()
+    traced = start_agent(rung, config=only(port))
+    converse(client, server, server_options={"port": port})
+    return traced, port
 
 
 def reaches(traced: Traced, entry: str, count: int, seconds: float = 4) -> None:
