@@ -12,7 +12,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.build import CLIENTS
 from integration.harness.clients import COMMANDS, SERVICES
-from integration.harness.compare import NEAR, attempt, check_client, check_pairs, check_server
+from integration.harness.compare import NEAR, attempt, check, check_pairs
 from integration.harness.limits import slack, wait_until
 from integration.harness.measured import new_mark, run_client
 from integration.harness.ports import free_port
@@ -37,8 +37,8 @@ def _attempt(
     assert [one.status for one in measured] == [200] * count
     clients = traced.backend.expect(count, port=server.port, kind=CLIENT, mark=mark)
     servers = traced.backend.expect(count, port=server.port, kind=SERVER, mark=mark, quiet=0)
-    check_client(clients, measured, port=server.port, method=method, service=SERVICES[name], near=near)
-    check_server(servers, measured, port=server.port, method=method, service=server.service, near=near)
+    check(CLIENT, clients, measured, port=server.port, method=method, service=SERVICES[name], near=near)
+    check(SERVER, servers, measured, port=server.port, method=method, service=server.service, near=near)
     check_pairs(clients, servers, measured)
     assert len({span.pid for span in clients}) == 1
 

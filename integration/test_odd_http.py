@@ -10,7 +10,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.conversation import Conversation, converse, step
 from integration.harness.limits import slack
-from integration.harness.odd_cases import CASES, CHUNKED, OK, Due, get
+from integration.harness.odd_cases import CASES, CHUNKED, LONG_HEAD, OK, Due, get
 from integration.harness.spans import CLIENT, KINDS, SERVER, SeenSpan, describe
 
 
@@ -70,8 +70,7 @@ IDLE = {
     "length": (OK, "hello"),
     "chunked": (CHUNKED + "5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n"),
     "no_body": ("HTTP/1.1 204 No Content\r\n\r\n", "\r\n\r\n"),
-    # Nothing but silence can tell: its length stands where the kernel no longer looks.
-    "head_of_9_KiB": ("HTTP/1.1 200 OK\r\n" + f"X-Pad: {'a' * 900}\r\n" * 10 + OK[17:], "hello"),
+    "head_of_9_KiB": (LONG_HEAD, "hello"),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.compare import attempt, check_client, check_pairs, check_server
+from integration.harness.compare import attempt, check, check_pairs
 from integration.harness.measured import drive, new_mark
 from integration.harness.servers import APPLICATIONS, STATIC, Server
 from integration.harness.spans import CLIENT, SERVER, SeenSpan
@@ -30,8 +30,8 @@ def _attempt(traced: Traced, server: Server, paths: list[str], method: str, body
     mark = new_mark()
     measured = drive(server.port, paths, mark=mark, method=method, body=body)
     clients, servers = _both(traced, server.port, mark, len(paths))
-    check_server(servers, measured, port=server.port, method=method, service=server.service)
-    check_client(clients, measured, port=server.port, method=method)
+    check(SERVER, servers, measured, port=server.port, method=method, service=server.service)
+    check(CLIENT, clients, measured, port=server.port, method=method)
     check_pairs(clients, servers, measured)
     pids = set(server.program.pids)
     assert {span.pid for span in servers} <= pids, "a span names a process that is not the server's"
@@ -88,8 +88,8 @@ def test_many_connections(traced: Traced, application: Application) -> None:
         mark = new_mark()
         measured = [drive(server.port, ["/json"], mark=f"{mark}-{i}")[0] for i in range(20)]
         clients, servers = _both(traced, server.port, mark, 20)
-        check_server(servers, measured, port=server.port, method="GET", service="shop")
-        check_client(clients, measured, port=server.port, method="GET")
+        check(SERVER, servers, measured, port=server.port, method="GET", service="shop")
+        check(CLIENT, clients, measured, port=server.port, method="GET")
 
     attempt(check)
 
@@ -102,8 +102,8 @@ def test_server_sent_events(traced: Traced, application: Application) -> None:
         mark = new_mark()
         measured = drive(server.port, ["/json", "/events", "/json"], mark=mark)
         clients, servers = _both(traced, server.port, mark, 3)
-        check_server(servers, measured, port=server.port, method="GET")
-        check_client(clients, measured, port=server.port, method="GET")
+        check(SERVER, servers, measured, port=server.port, method="GET")
+        check(CLIENT, clients, measured, port=server.port, method="GET")
         return servers
 
     servers = attempt(check)
@@ -120,8 +120,8 @@ def test_reverse_proxy(traced: Traced, application: Application) -> None:
         mark = new_mark()
         measured = drive(server.port, ["/proxy/1k.bin"] * count, mark=mark)
         clients, outer = _both(traced, server.port, mark, count)
-        check_server(outer, measured, port=server.port, method="GET", service="nginx")
-        check_client(clients, measured, port=server.port, method="GET")
+        check(SERVER, outer, measured, port=server.port, method="GET", service="nginx")
+        check(CLIENT, clients, measured, port=server.port, method="GET")
         return mark, outer
 
     mark, outer = attempt(check)

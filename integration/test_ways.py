@@ -4,43 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.books import UNSEEN, since
-from integration.harness.build import ways
+from integration.harness.books import UNSEEN
 from integration.harness.limits import slack, wait_until
-from integration.harness.measured import new_mark, parse
-from integration.harness.ports import free_port
-from integration.harness.program import Program
 from integration.harness.spans import CLIENT, SERVER, SeenSpan, describe
+from integration.harness.ways import COUNT, WAYS_ONLY, Run, Way, run_way
 from integration.harness.ways_table import Table
 
-COUNT = 3
 IN = ("read", "readv", "recvfrom", "recvmsg", "recvmmsg", "splice", "io_uring", "peek", "byte", "nonblocking")
 OUT = (
     *("write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "head_then_sendfile", "splice"),
     *("io_uring", "byte", "zerocopy"),
 )
 BITS = (64, 32) if platform.machine() == "x86_64" else (64,)
-
-
-@dataclass(frozen=True)
-class Way:
-    """How the two programs move their bytes, and how each leaves."""
-
-    row: str
-    bits: int
-    into: str = "read"
-    out: str = "write"
-    client_out: str = ""
-    client_end: str = "close"
-    server_end: str = "close"
 
 
 def _ways() -> list[Way]:
@@ -54,31 +35,6 @@ def _ways() -> list[Way]:
             made.append(Way(f"`{end}` by the client{tail}", bits, client_end=end))
             made.append(Way(f"`{end}` by the server{tail}", bits, server_end=end))
     return made
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one way did: the counts that were added to the ledger, and how to find its spans."""
-
-    way: Way
-    mark: str
-    port: int
-    counted: Mapping[str, int]
-
-
-def _run(traced: Traced, way: Way) -> Run:
-    port, mark, program = free_port(), new_mark(), ways(way.bits)
-    before = traced.agent.ledger()
-    served = [str(program), "server", str(port), way.into, way.out, way.server_end, str(COUNT)]
-    asked = [str(program), "client", str(port), way.into, way.client_out or way.out, way.client_end]
-    with Program(served, port=port) as server:
-        done = subprocess.run(
-            [*asked, str(COUNT), mark], capture_output=True, text=True, timeout=slack(20), check=False
-        )
-        assert done.returncode == 0, f"{way}: {done.stderr}{server.log}"
-        wait_until(lambda: not server.running, 5)
-    assert [one.status for one in parse(done.stdout.splitlines())] == [200] * COUNT
-    return Run(way, mark, port, since(before, traced.agent.ledger()))
 
 
 def _whole(spans: Sequence[SeenSpan], mark: str) -> bool:
@@ -101,7 +57,7 @@ def _verdict(traced: Traced, run: Run) -> str:
 
 def _observe(traced: Traced, chosen: Sequence[Way]) -> dict[str, str]:
     """Run these ways one after another; return the verdict of each, by row."""
-    runs = [_run(traced, way) for way in chosen]
+    runs = [run_way(traced, way) for way in chosen]
     whole = [run for run in runs if not any(run.counted[name] for name in UNSEEN)]
 
     def arrived() -> bool:
@@ -125,8 +81,7 @@ def _confirm(traced: Traced, observed: dict[str, str], doubtful: Sequence[Way]) 
 @pytest.mark.guest
 def test_ways(rung: str, start_agent: Callable[..., Traced]) -> None:
     """Compare with docs/ways.md, where that was observed on a kernel of this version."""
-    only = {"discovery": {"include": [{"executable": "ways64"}, {"executable": "ways32"}]}}
-    traced = start_agent(rung, config=only)
+    traced = start_agent(rung, config=WAYS_ONLY)
     table, every = Table(), _ways()
     known = table.column(rung)
     observed = _observe(traced, every)

@@ -128,6 +128,7 @@ class Agent:
             namers(config.services),
             decided=self._control.decided,
             forgotten=self._forget,
+            shard=self._shard,
         )
         instruments = Instruments(self._started, config.metrics.series_limit)
         counted = config.metrics.enabled and pipeline.wants_metrics
@@ -188,10 +189,11 @@ class Agent:
         self._collect()
         self._collection.stop()
         with ThreadPoolExecutor(1, "detach") as beside:
-            self.final_totals = self.totals()
+            kernel = self.totals()[:KERNEL_ENTRIES]  # gone with the hooks
             detached = beside.submit(self._attacher.handle, Detach())
             self._pipeline.stop(STOP_SECONDS - LAST_READ_SECONDS)
             detached.result()
+        self.final_totals = kernel + self.ledger.totals()[KERNEL_ENTRIES:]
         self._ring.close()
 
     def totals(self) -> list[int]:

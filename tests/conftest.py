@@ -9,8 +9,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.allowed_skips import allowed_patterns, unlisted
+
+settings.register_profile("project", deadline=None)  # a busy host is no failure
+settings.load_profile("project")
 
 ALLOWED = Path(__file__).with_name("allowed_skips.txt")
 

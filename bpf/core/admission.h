@@ -5,6 +5,7 @@
 #define OTEL_EBPF_ADMISSION_H
 
 #include "endpoint.h"
+#include "own.h"
 #include "process.h"
 
 /* The first bytes of a socket that are seen. Returns it locked, or NULL if it is none of ours. */
@@ -41,6 +42,10 @@ static __noinline struct connection *open_connection(struct sock *sk, __u32 leng
 		return conn;
 	}
 	identify_tcp(conn, sk, length, sending);
+	if (is_own(header->connection)) {
+		account(LEDGER_EVENT_SELF);
+		conn->mode = MODE_OWN;
+	}
 	if (conn->sent || conn->received)
 		header->flags |= CAPTURE_OLD;
 	return conn;

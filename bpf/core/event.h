@@ -200,8 +200,8 @@ static __always_inline void on_bytes(struct sock *sk, struct call *call, __u32 l
 
 	if (conn && conn->record.header.transport == TRANSPORT_UNIX)
 		conn = same_unix(conn, sk);
-	if (conn && conn->mode == MODE_IGNORED) {
-		account(LEDGER_EVENT_IGNORED);
+	if (conn && conn->mode >= MODE_IGNORED) {
+		account(conn->mode == MODE_OWN ? LEDGER_EVENT_SELF : LEDGER_EVENT_IGNORED);
 		return;
 	}
 	if (conn && conn->record.header.process == (__u32)(bpf_get_current_pid_tgid() >> 32) &&

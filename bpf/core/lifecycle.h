@@ -12,7 +12,7 @@ static __always_inline void check_totals(struct connection *conn, struct sock *s
 	__s32 received = BPF_CORE_READ(tp, copied_seq) - (conn->peer_start + (__u32)conn->received);
 	__s32 sent = BPF_CORE_READ(tp, write_seq) - (conn->local_start + (__u32)conn->sent);
 
-	if (conn->mode == MODE_IGNORED || (received <= 1 && sent <= 1))
+	if (conn->mode >= MODE_IGNORED || (received <= 1 && sent <= 1))
 		return;
 	account(LEDGER_EVENT_GAP);
 	conn->record.header.flags |= CAPTURE_UNSEEN;
@@ -68,6 +68,10 @@ static __always_inline void on_state(struct sock *sk, int state)
 {
 	struct connection *conn;
 
+	if (state == TCP_SYN_SENT)
+		note_connecting(sk);
+	else if (state == TCP_ESTABLISHED)
+		note_connected(sk);
 	if (state != TCP_CLOSE && state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK)
 		return;
 	conn = find_connection((__u64)sk);

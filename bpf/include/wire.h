@@ -177,6 +177,7 @@ enum connection_mode {
 	MODE_EXCHANGE = 0, /* the two sides take turns */
 	MODE_STREAM = 1, /* every piece is reported; user space pairs */
 	MODE_IGNORED = 2, /* nothing we know: count, and say nothing */
+	MODE_OWN = 3, /* the other end is the agent: the same */
 };
 
 /* Map `processes`: tgid -> this. Inserted at first I/O, inherited by fork, deleted by exec and exit. */

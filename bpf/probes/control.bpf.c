@@ -8,14 +8,15 @@
 char LICENSE[] SEC("license")
 = "Dual BSD/GPL";
 
-/* The calling process is the agent: it is not traced. */
+/* The calling process is the agent: it is not traced, nor is the other end of its connections. */
 SEC("?raw_tp")
 int exclude_caller(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 zero = 0, tgid = bpf_get_current_pid_tgid() >> 32;
 	struct process_control self = { .verdict = VERDICT_OFF, .announced = 1 };
 
 	bpf_map_update_elem(&processes, &tgid, &self, BPF_ANY);
+	bpf_map_update_elem(&agent_process, &zero, &tgid, BPF_ANY);
 	return 0;
 }
 

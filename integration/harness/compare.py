@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from integration.harness.limits import slack
 from integration.harness.measured import Measured
-from integration.harness.spans import CLIENT, SERVER, SeenSpan, describe
+from integration.harness.spans import CLIENT, SeenSpan, describe
 
 T = TypeVar("T")
 
@@ -51,7 +51,8 @@ def one_for_each(spans: Sequence[SeenSpan], measured: Sequence[Measured]) -> dic
     return {span.mark: span for span in spans}
 
 
-def check_client(
+def check(
+    kind: int,
     spans: Sequence[SeenSpan],
     measured: Sequence[Measured],
     *,
@@ -60,48 +61,36 @@ def check_client(
     service: str = "",
     near: int = NEAR,
 ) -> None:
-    """Check the client's spans of these requests to `port` of the loopback interface."""
+    """Check the spans of one kind, CLIENT or SERVER, of these requests to `port` of loopback."""
+    check_one = _check_client if kind == CLIENT else _check_server
     by_mark = one_for_each(spans, measured)
     for one in measured:
         span = by_mark[one.mark]
-        assert span.kind == CLIENT
-        _check_common(span, one, method, service, is_error=one.status >= 400)
-        assert span.name == method, span
-        assert span.attributes["server.address"] == "127.0.0.1", span.attributes
+        assert span.kind == kind
+        _check_common(span, one, method, service, is_error=one.status >= (400 if kind == CLIENT else 500))
         assert span.attributes["server.port"] == port, span.attributes
         assert span.attributes["network.peer.address"] == "127.0.0.1", span.attributes
-        assert span.attributes["network.peer.port"] == port, span.attributes
-        assert str(span.attributes["url.full"]).startswith(f"http://127.0.0.1:{port}/"), span.attributes
-        # The client's clock began before its first byte and stopped after its last.
-        assert span.duration <= one.duration, f"longer than the client measured ({one}): {span}"
+        check_one(span, one, port, method)
     _check_near([(by_mark[one.mark], one) for one in measured], near)
 
 
-def check_server(
-    spans: Sequence[SeenSpan],
-    measured: Sequence[Measured],
-    *,
-    port: int,
-    method: str,
-    service: str = "",
-    near: int = NEAR,
-) -> None:
-    """Check the server's spans of these requests, which came in at `port`."""
-    by_mark = one_for_each(spans, measured)
-    for one in measured:
-        span = by_mark[one.mark]
-        assert span.kind == SERVER
-        _check_common(span, one, method, service, is_error=one.status >= 500)
-        route = span.attributes.get("http.route")
-        assert span.name == (f"{method} {route}" if route else method), span
-        assert one.mark not in span.name
-        assert str(span.attributes["url.path"]).startswith("/"), span.attributes
-        assert span.attributes["url.scheme"] == "http", span.attributes
-        assert span.attributes["server.port"] == port, span.attributes
-        assert span.attributes["network.peer.address"] == "127.0.0.1", span.attributes
-        assert span.attributes["network.peer.port"] not in (0, port), span.attributes
-        assert span.duration <= one.duration + slack(_RETURN), f"longer than the client measured ({one}): {span}"
-    _check_near([(by_mark[one.mark], one) for one in measured], near)
+def _check_client(span: SeenSpan, one: Measured, port: int, method: str) -> None:
+    assert span.name == method, span
+    assert span.attributes["server.address"] == "127.0.0.1", span.attributes
+    assert span.attributes["network.peer.port"] == port, span.attributes
+    assert str(span.attributes["url.full"]).startswith(f"http://127.0.0.1:{port}/"), span.attributes
+    # The client's clock began before its first byte and stopped after its last.
+    assert span.duration <= one.duration, f"longer than the client measured ({one}): {span}"
+
+
+def _check_server(span: SeenSpan, one: Measured, port: int, method: str) -> None:
+    route = span.attributes.get("http.route")
+    assert span.name == (f"{method} {route}" if route else method), span
+    assert one.mark not in span.name
+    assert str(span.attributes["url.path"]).startswith("/"), span.attributes
+    assert span.attributes["url.scheme"] == "http", span.attributes
+    assert span.attributes["network.peer.port"] not in (0, port), span.attributes
+    assert span.duration <= one.duration + slack(_RETURN), f"longer than the client measured ({one}): {span}"
 
 
 def check_pairs(
@@ -128,7 +117,7 @@ def _check_common(span: SeenSpan, one: Measured, method: str, service: str, *, i
         assert span.service == service, span
     if one.start:
         assert span.start >= one.start - slack(_CLOCKS), f"before the client began ({one}): {span}"
-        assert span.end <= one.start + one.duration + slack(2 * _CLOCKS), f"after the client's end ({one}): {span}"
+        assert span.end <= one.start + one.duration + slack(2 * _CLOCKS), f"after its end ({one}): {span}"
 
 
 def _check_near(pairs: Sequence[tuple[SeenSpan, Measured]], limit: int) -> None:

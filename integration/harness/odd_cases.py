@@ -12,6 +12,8 @@ from integration.harness.conversation import Steps, step
 OK = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 PART = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"
 CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+LONG_HEAD = "HTTP/1.1 200 OK\r\n" + f"X-Pad: {'a' * 900}\r\n" * 10 + OK[17:]
+"""Longer than the kernel follows a head: only silence tells that this response has ended."""
 PAD = "X-Pad: " + "a" * 880 + "\r\n"  # what follows it stands 900 bytes into the head
 
 

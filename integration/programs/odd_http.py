@@ -22,6 +22,8 @@ import threading
 import time
 from typing import Any, ClassVar
 
+import odd_sends
+
 Step = list[Any]
 _BLOCK = 1 << 20
 
@@ -57,6 +59,15 @@ class Player:
         while count:
             count -= self.connection.send(block[:count] if count < len(block) else block)
 
+    def do_send_odd(self, how: str, text: str, size: int = 0) -> None:
+        """Send the text, followed by zeros up to `size`, by one of the functions of `odd_sends`."""
+        getattr(odd_sends, how)(self.connection, text.encode("latin-1").ljust(size, b"\0"))
+
+    def do_narrow(self) -> None:
+        """Make the socket's buffers small, so that large sends block."""
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            self.connection.setsockopt(socket.SOL_SOCKET, buffer, 65536)
+
     def do_until(self, text: str, at_most: int = 65536) -> None:
         """Receive, at most so many bytes a call, up to and with this text."""
         wanted = text.encode("latin-1")
@@ -66,6 +77,13 @@ class Player:
                 raise ConnectionError(f"the peer left before {text!r}, after {self._pending[-200:]!r}")
             self._pending += received
         self._pending = self._pending.partition(wanted)[2]
+
+    def do_until_unseen(self, text: str) -> None:
+        """Receive up to and with this text by a call that no hook for receiving sees."""
+        received = b""
+        while not received.endswith(text.encode("latin-1")):
+            received += odd_sends.receive_by_option(self.connection)
+            time.sleep(0.005)
 
     def do_count(self, count: int) -> None:
         """Receive so many bytes."""

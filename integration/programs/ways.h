@@ -18,6 +18,7 @@ extern const struct way ways_in[];
 extern const struct way ways_out[];
 
 ssize_t uring_send(int socket, char *bytes, size_t length);
+ssize_t uring_send_by_worker(int socket, char *bytes, size_t length);
 ssize_t uring_receive(int socket, char *bytes, size_t length);
 
 #endif

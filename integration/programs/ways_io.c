@@ -225,6 +225,7 @@ const struct way ways_out[] = {
 	{"sendmmsg", out_sendmmsg}, {"sendfile", out_sendfile},
 	{"head_then_sendfile", out_head_then_sendfile},
 	{"splice", out_splice},	    {"io_uring", uring_send},
+	{"io_uring_worker", uring_send_by_worker},
 	{"byte", out_byte},	    {"zerocopy", out_zerocopy},
 	{NULL, NULL},
 };

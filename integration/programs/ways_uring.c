@@ -67,7 +67,7 @@ static ssize_t complete_one(struct ring *ring)
 	return -1;
 }
 
-static ssize_t run(int operation, int socket, char *bytes, size_t length)
+static ssize_t run(int operation, int flags, int socket, char *bytes, size_t length)
 {
 	static struct ring ring = {.descriptor = -1};
 	struct io_uring_sqe *submission;
@@ -80,6 +80,7 @@ static ssize_t run(int operation, int socket, char *bytes, size_t length)
 	submission = &ring.submissions[slot];
 	memset(submission, 0, sizeof(*submission));
 	submission->opcode = operation;
+	submission->flags = flags;
 	submission->fd = socket;
 	submission->addr = (uintptr_t)bytes;
 	submission->len = length;
@@ -92,10 +93,16 @@ static ssize_t run(int operation, int socket, char *bytes, size_t length)
 
 ssize_t uring_send(int socket, char *bytes, size_t length)
 {
-	return run(IORING_OP_SEND, socket, bytes, length);
+	return run(IORING_OP_SEND, 0, socket, bytes, length);
+}
+
+/* By a worker of the kernel, not by the thread that asks. */
+ssize_t uring_send_by_worker(int socket, char *bytes, size_t length)
+{
+	return run(IORING_OP_SEND, IOSQE_ASYNC, socket, bytes, length);
 }
 
 ssize_t uring_receive(int socket, char *bytes, size_t length)
 {
-	return run(IORING_OP_RECV, socket, bytes, length);
+	return run(IORING_OP_RECV, 0, socket, bytes, length);
 }

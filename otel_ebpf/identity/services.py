@@ -25,6 +25,7 @@ from otel_ebpf.identity.naming import Namer, name_of, namers
 from otel_ebpf.identity.process import open_process, process_of, read_process
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.runtime import runtime_of
+from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import ProcessSeen
 from otel_ebpf.kernel.vantage import Vantage
 
@@ -53,7 +54,8 @@ class Services:
 
     `decided(process, service, decision)` is called for each process when it becomes known (or is
     another program after exec), so that the kernel can be told; `forgotten(service)` when the
-    last process of a service is gone. `clock` is monotonic, in seconds.
+    last process of a service is gone. `clock` is monotonic, in seconds; `shard` counts the processes of
+    which nothing is known, and those that are forgotten for want of room.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Services:
         decided: Callable[[Process, Service, Decision], None] = _nothing,
         forgotten: Callable[[Service], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
+        shard: Shard | None = None,
     ) -> None:
         self._resources = resources
         self._discovery = discovery
@@ -74,6 +77,7 @@ class Services:
         self._decided = decided
         self._forgotten = forgotten
         self._clock = clock
+        self._counts = (shard or Shard()).counts
         # Two generations instead of a list by use: a look-up stays one dictionary read. What has not been
         # asked for since the last turn is in the older one, and leaves at the next.
         self._young: dict[Key, _Known] = {}
@@ -155,6 +159,7 @@ class Services:
         process = read_process(vantage.agent_process, vantage.process_start, host_pid=vantage.process)
         if process is not None:
             return self._remember(process)
+        self._counts[Entry.PROCESS_UNKNOWN] += 1
         bare = Process(key[0], key[1], parent=0, executable="", command_line=(), user=-1, environment={})
         known = self._remember(bare)
         self._leave(key)
@@ -188,6 +193,7 @@ class Services:
         self._found.clear()
         gone = [known for key, known in self._old.items() if key not in self._young]
         self._old, self._young = self._young, {}
+        self._counts[Entry.PROCESS_EVICTED] += len(gone)
         for known in gone:
             self._drop(known)
 

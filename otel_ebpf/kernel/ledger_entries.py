@@ -26,57 +26,60 @@ class Entry(IntEnum):
     EVENT_THREADS_FULL = 14
     EVENT_DISCOVERY = 15
     EVENT_IGNORED = 16
-    EVENT_UNSEEN_KERNEL_BUFFER = 17
-    EVENT_UNSEEN_IO_URING = 18
-    EVENT_UNSEEN_COMPAT = 19
-    EVENT_UNSEEN_SYSCALL = 20
-    EVENT_GAP = 21
-    EVENT_FAULT = 22
-    EVENT_MISSED = 23
-    CONNECTION_ROLE_UNKNOWN = 24
-    PROCESS_MAP_FULL = 25
-    READER_EXCHANGE = 26
-    READER_PIECE = 27
-    READER_NOTICE = 28
-    READER_MALFORMED = 29
-    PROTOCOL_PASSED = 30
-    PROTOCOL_UNKNOWN = 31
-    PROTOCOL_UNSUPPORTED = 32
-    PROTOCOL_DISCOVERY = 33
-    PROTOCOL_UNPARSED = 34
-    PROTOCOL_STREAM_CALL = 35
-    PROTOCOL_STREAM_UNKNOWN = 36
-    PROTOCOL_STREAM_UNSUPPORTED = 37
-    PROTOCOL_STREAM_DISCOVERY = 38
-    PROTOCOL_STREAM_UNPARSED = 39
-    PROTOCOL_STREAM_EVICTED = 40
-    PROTOCOL_AMENDED = 41
-    SIGNAL_SEEN = 42
-    SIGNAL_AGGREGATED = 43
-    SIGNAL_SPAN = 44
-    SIGNAL_UNSAMPLED = 45
-    SIGNAL_SPANS_OFF = 46
-    SIGNAL_ROLE_UNKNOWN = 47
-    SIGNAL_FAILED = 48
-    EXPORT_SEEN = 49
-    EXPORT_PASSED = 50
-    EXPORT_QUEUE_FULL = 51
-    EXPORT_FAILED = 52
-    EXPORT_EXPIRED = 53
-    EXPORT_REJECTED = 54
-    EXPORT_SHUTDOWN = 55
-    EXPORT_IN_FLIGHT = 56
-    EXPORT_POINTS_SEEN = 57
-    EXPORT_POINTS_PASSED = 58
-    EXPORT_POINTS_QUEUE_FULL = 59
-    EXPORT_POINTS_FAILED = 60
-    EXPORT_POINTS_EXPIRED = 61
-    EXPORT_POINTS_REJECTED = 62
-    EXPORT_POINTS_SHUTDOWN = 63
-    EXPORT_POINTS_IN_FLIGHT = 64
+    EVENT_SELF = 17
+    EVENT_UNSEEN_KERNEL_BUFFER = 18
+    EVENT_UNSEEN_IO_URING = 19
+    EVENT_UNSEEN_COMPAT = 20
+    EVENT_UNSEEN_SYSCALL = 21
+    EVENT_GAP = 22
+    EVENT_FAULT = 23
+    EVENT_MISSED = 24
+    CONNECTION_ROLE_UNKNOWN = 25
+    PROCESS_MAP_FULL = 26
+    READER_EXCHANGE = 27
+    READER_PIECE = 28
+    READER_NOTICE = 29
+    READER_MALFORMED = 30
+    PROCESS_UNKNOWN = 31
+    PROCESS_EVICTED = 32
+    PROTOCOL_PASSED = 33
+    PROTOCOL_UNKNOWN = 34
+    PROTOCOL_UNSUPPORTED = 35
+    PROTOCOL_DISCOVERY = 36
+    PROTOCOL_UNPARSED = 37
+    PROTOCOL_STREAM_CALL = 38
+    PROTOCOL_STREAM_UNKNOWN = 39
+    PROTOCOL_STREAM_UNSUPPORTED = 40
+    PROTOCOL_STREAM_DISCOVERY = 41
+    PROTOCOL_STREAM_UNPARSED = 42
+    PROTOCOL_STREAM_EVICTED = 43
+    PROTOCOL_AMENDED = 44
+    SIGNAL_SEEN = 45
+    SIGNAL_AGGREGATED = 46
+    SIGNAL_SPAN = 47
+    SIGNAL_UNSAMPLED = 48
+    SIGNAL_SPANS_OFF = 49
+    SIGNAL_ROLE_UNKNOWN = 50
+    SIGNAL_FAILED = 51
+    EXPORT_SEEN = 52
+    EXPORT_PASSED = 53
+    EXPORT_QUEUE_FULL = 54
+    EXPORT_FAILED = 55
+    EXPORT_EXPIRED = 56
+    EXPORT_REJECTED = 57
+    EXPORT_SHUTDOWN = 58
+    EXPORT_IN_FLIGHT = 59
+    EXPORT_POINTS_SEEN = 60
+    EXPORT_POINTS_PASSED = 61
+    EXPORT_POINTS_QUEUE_FULL = 62
+    EXPORT_POINTS_FAILED = 63
+    EXPORT_POINTS_EXPIRED = 64
+    EXPORT_POINTS_REJECTED = 65
+    EXPORT_POINTS_SHUTDOWN = 66
+    EXPORT_POINTS_IN_FLIGHT = 67
 
 
-KERNEL_ENTRIES = 26
+KERNEL_ENTRIES = 27
 
 
 class Description(NamedTuple):
@@ -89,460 +92,143 @@ class Description(NamedTuple):
     help: str
 
 
+# fmt: off
 DESCRIPTIONS: tuple[Description, ...] = (
-    Description(
-        "kernel",
-        "exchange",
-        "seen",
-        "",
-        "A request's first byte (or a server-first greeting) opened an exchange.",
-    ),
-    Description(
-        "kernel",
-        "exchange",
-        "passed",
-        "",
-        "The exchange stands in the ring buffer.",
-    ),
-    Description(
-        "kernel",
-        "exchange",
-        "dropped",
-        "ring_full",
-        "The ring buffer had no room: the reader is too slow, or capture.ring_bytes too small.",
-    ),
-    Description(
-        "kernel",
-        "exchange",
-        "filtered",
-        "stream_mode",
-        "The connection went over to stream mode; the exchange goes on as pieces.",
-    ),
-    Description(
-        "kernel",
-        "exchange",
-        "filtered",
-        "connection_ignored",
-        "User space said that it does not know this connection's protocol while an exchange was open.",
-    ),
-    Description(
-        "kernel",
-        "exchange",
-        "filtered",
-        "discovery",
-        "The discovery rules exclude the process or the port, decided while the exchange was open.",
-    ),
-    Description(
-        "kernel",
-        "exchange",
-        "in_flight",
-        "",
-        "Open exchanges, counted by walking the connections (a gauge).",
-    ),
-    Description(
-        "kernel",
-        "piece",
-        "seen",
-        "",
-        "One send or receive on a connection in stream mode.",
-    ),
-    Description(
-        "kernel",
-        "piece",
-        "passed",
-        "",
-        "The piece stands in the ring buffer.",
-    ),
-    Description(
-        "kernel",
-        "piece",
-        "dropped",
-        "ring_full",
-        "The ring buffer had no room.",
-    ),
-    Description(
-        "kernel",
-        "notice",
-        "passed",
-        "",
-        "A close, amend or process record stands in the ring buffer.",
-    ),
-    Description(
-        "kernel",
-        "notice",
-        "dropped",
-        "ring_full",
-        "A close, amend or process record found no room in the ring buffer.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "contended",
-        "Two CPUs worked on one connection for longer than the bounded wait.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "connections_full",
-        "The map of connections is full (capture.connections).",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "threads_full",
-        "The map of calls in progress is full, or a return was missed.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "filtered",
-        "discovery",
-        "Traffic of a process or port that the discovery rules exclude.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "filtered",
-        "connection_ignored",
-        "Traffic on a connection whose protocol user space does not know, or that was upgraded.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "unseen_kernel_buffer",
-        "Bytes from a page or pipe (sendfile, splice): counted, not readable.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "unseen_io_uring",
-        "Bytes moved by io_uring on a rung that reads the system call's registers.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "unseen_compat",
-        "Bytes moved by a 32-bit system call on a rung that reads the system call's registers.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "unseen_syscall",
-        "Bytes moved by a system call whose arguments this rung does not know.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "gap",
-        "TCP's own counters show bytes that no hook of this rung saw.",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "fault",
-        "The bytes could not be read from the application's memory (page not present).",
-    ),
-    Description(
-        "kernel",
-        "event",
-        "dropped",
-        "missed",
-        "The kernel did not run a hook: it was running already on that CPU, or no return probe was free.",
-    ),
-    Description(
-        "kernel",
-        "connection",
-        "dropped",
-        "role_unknown",
-        "TCP's counters did not settle who connected (fast open with data, restored sockets).",
-    ),
-    Description(
-        "kernel",
-        "process",
-        "dropped",
-        "processes_full",
-        "The map of processes is full (capture.processes); the process is captured undecided.",
-    ),
-    Description(
-        "reader",
-        "exchange",
-        "seen",
-        "",
-        "Exchange records read from the ring buffer.",
-    ),
-    Description(
-        "reader",
-        "piece",
-        "seen",
-        "",
-        "Piece records read from the ring buffer.",
-    ),
-    Description(
-        "reader",
-        "notice",
-        "seen",
-        "",
-        "Close, amend and process records read from the ring buffer.",
-    ),
-    Description(
-        "reader",
-        "record",
-        "dropped",
-        "malformed",
-        "A record of an unknown kind, version or length.",
-    ),
-    Description(
-        "protocol",
-        "exchange",
-        "passed",
-        "",
-        "An exchange that became a call.",
-    ),
-    Description(
-        "protocol",
-        "exchange",
-        "filtered",
-        "unknown_protocol",
-        "An exchange of a connection that no protocol claims.",
-    ),
-    Description(
-        "protocol",
-        "exchange",
-        "filtered",
-        "unsupported_protocol",
-        "An exchange of a protocol that is recognised and not yet read (HTTP/2).",
-    ),
-    Description(
-        "protocol",
-        "exchange",
-        "filtered",
-        "discovery",
-        "An exchange of a process or port that the discovery rules exclude, captured before they were known.",
-    ),
-    Description(
-        "protocol",
-        "exchange",
-        "dropped",
-        "unparsed",
-        "A claimed connection's exchange whose captured bytes do not parse.",
-    ),
-    Description(
-        "protocol",
-        "call",
-        "passed",
-        "",
-        "A call paired from the pieces of a connection in stream mode.",
-    ),
-    Description(
-        "protocol",
-        "piece",
-        "filtered",
-        "unknown_protocol",
-        "A piece of a connection that no protocol claims.",
-    ),
-    Description(
-        "protocol",
-        "piece",
-        "filtered",
-        "unsupported_protocol",
-        "A piece of a protocol that is recognised and not yet read (HTTP/2).",
-    ),
-    Description(
-        "protocol",
-        "piece",
-        "filtered",
-        "discovery",
-        "A piece of a process or port that the discovery rules exclude, captured before they were known.",
-    ),
-    Description(
-        "protocol",
-        "call",
-        "dropped",
-        "unparsed",
-        "A message in stream mode that could not be read, or found no partner.",
-    ),
-    Description(
-        "protocol",
-        "call",
-        "dropped",
-        "evicted",
-        "A call in progress whose connection state was evicted (bounded).",
-    ),
-    Description(
-        "protocol",
-        "call",
-        "dropped",
-        "amended_late",
-        "Response bytes that came after silence had ended their exchange and its span had left.",
-    ),
-    Description(
-        "signal",
-        "call",
-        "seen",
-        "",
-        "Calls handed to the signals stage: one of each request.",
-    ),
-    Description(
-        "signal",
-        "call",
-        "aggregated",
-        "",
-        "Calls counted in the request metrics.",
-    ),
-    Description(
-        "signal",
-        "call",
-        "passed",
-        "",
-        "Calls that became a span.",
-    ),
-    Description(
-        "signal",
-        "call",
-        "filtered",
-        "unsampled",
-        "Calls whose span the sampler dropped; the metrics have them.",
-    ),
-    Description(
-        "signal",
-        "call",
-        "filtered",
-        "traces_off",
-        "Calls that made no span because traces are switched off.",
-    ),
-    Description(
-        "signal",
-        "call",
-        "dropped",
-        "role_unknown",
-        "Calls of a connection whose role TCP did not settle: neither a server's nor a client's signal.",
-    ),
-    Description(
-        "signal",
-        "call",
-        "dropped",
-        "failed",
-        "Calls that made no span, and perhaps no metric, because of an error in the agent itself.",
-    ),
-    Description(
-        "export",
-        "span",
-        "seen",
-        "",
-        "Spans handed to the export stage.",
-    ),
-    Description(
-        "export",
-        "span",
-        "passed",
-        "",
-        "Spans that the backend accepted.",
-    ),
-    Description(
-        "export",
-        "span",
-        "dropped",
-        "queue_full",
-        "Spans for which the bounded queue had no room.",
-    ),
-    Description(
-        "export",
-        "span",
-        "dropped",
-        "export_failed",
-        "Spans that the backend refused for good.",
-    ),
-    Description(
-        "export",
-        "span",
-        "dropped",
-        "expired",
-        "Spans that were retried until the queue's age limit.",
-    ),
-    Description(
-        "export",
-        "span",
-        "dropped",
-        "rejected",
-        "Spans that the backend rejected in a partial success.",
-    ),
-    Description(
-        "export",
-        "span",
-        "dropped",
-        "shutdown",
-        "Spans still queued when the time to stop ran out.",
-    ),
-    Description(
-        "export",
-        "span",
-        "in_flight",
-        "",
-        "Spans queued or being sent (a gauge).",
-    ),
-    Description(
-        "export",
-        "data_point",
-        "seen",
-        "",
-        "Metric data points handed to the export stage.",
-    ),
-    Description(
-        "export",
-        "data_point",
-        "passed",
-        "",
-        "Metric data points that the backend accepted.",
-    ),
-    Description(
-        "export",
-        "data_point",
-        "dropped",
-        "queue_full",
-        "Metric data points of an interval for which the bounded queue had no room.",
-    ),
-    Description(
-        "export",
-        "data_point",
-        "dropped",
-        "export_failed",
-        "Metric data points that could not be encoded, or that the backend refused for good.",
-    ),
-    Description(
-        "export",
-        "data_point",
-        "dropped",
-        "expired",
-        "Metric data points that were retried until the queue's age limit.",
-    ),
-    Description(
-        "export",
-        "data_point",
-        "dropped",
-        "rejected",
-        "Metric data points that the backend rejected in a partial success.",
-    ),
-    Description(
-        "export",
-        "data_point",
-        "dropped",
-        "shutdown",
-        "Metric data points still queued when the time to stop ran out.",
-    ),
-    Description(
-        "export",
-        "data_point",
-        "in_flight",
-        "",
-        "Metric data points queued or being sent (a gauge).",
-    ),
+    Description("kernel", "exchange", "seen", "",
+        "A request's first byte (or a server-first greeting) opened an exchange."),
+    Description("kernel", "exchange", "passed", "",
+        "The exchange stands in the ring buffer."),
+    Description("kernel", "exchange", "dropped", "ring_full",
+        "The ring buffer had no room: the reader is too slow, or capture.ring_bytes too small."),
+    Description("kernel", "exchange", "filtered", "stream_mode",
+        "The connection went over to stream mode; the exchange goes on as pieces."),
+    Description("kernel", "exchange", "filtered", "connection_ignored",
+        "User space said that it does not know this connection's protocol while an exchange was open."),
+    Description("kernel", "exchange", "filtered", "discovery",
+        "The discovery rules exclude the process or the port, decided while the exchange was open."),
+    Description("kernel", "exchange", "in_flight", "",
+        "Open exchanges, counted by walking the connections (a gauge)."),
+    Description("kernel", "piece", "seen", "",
+        "One send or receive on a connection in stream mode."),
+    Description("kernel", "piece", "passed", "",
+        "The piece stands in the ring buffer."),
+    Description("kernel", "piece", "dropped", "ring_full",
+        "The ring buffer had no room."),
+    Description("kernel", "notice", "passed", "",
+        "A close, amend or process record stands in the ring buffer."),
+    Description("kernel", "notice", "dropped", "ring_full",
+        "A close, amend or process record found no room in the ring buffer."),
+    Description("kernel", "event", "dropped", "contended",
+        "Two CPUs worked on one connection for longer than the bounded wait."),
+    Description("kernel", "event", "dropped", "connections_full",
+        "The map of connections is full (capture.connections)."),
+    Description("kernel", "event", "dropped", "threads_full",
+        "The map of calls in progress is full, or a return was missed."),
+    Description("kernel", "event", "filtered", "discovery",
+        "Traffic of a process or port that the discovery rules exclude."),
+    Description("kernel", "event", "filtered", "connection_ignored",
+        "Traffic on a connection whose protocol user space does not know, or that was upgraded."),
+    Description("kernel", "event", "filtered", "self",
+        "Traffic of a connection whose other end is the agent: its own exports, as the receiver sees them."),
+    Description("kernel", "event", "dropped", "unseen_kernel_buffer",
+        "Bytes from a page or pipe (sendfile, splice): counted, not readable."),
+    Description("kernel", "event", "dropped", "unseen_io_uring",
+        "Bytes moved by io_uring on a rung that reads the system call's registers."),
+    Description("kernel", "event", "dropped", "unseen_compat",
+        "Bytes moved by a 32-bit system call on a rung that reads the system call's registers."),
+    Description("kernel", "event", "dropped", "unseen_syscall",
+        "Bytes moved by a system call whose arguments this rung does not know."),
+    Description("kernel", "event", "dropped", "gap",
+        "TCP's own counters show bytes that no hook of this rung saw."),
+    Description("kernel", "event", "dropped", "fault",
+        "The bytes could not be read from the application's memory (page not present)."),
+    Description("kernel", "event", "dropped", "missed",
+        "The kernel did not run a hook: it was running already on that CPU, or no return probe was free."),
+    Description("kernel", "connection", "dropped", "role_unknown",
+        "TCP's counters did not settle who connected (fast open with data, restored sockets)."),
+    Description("kernel", "process", "dropped", "processes_full",
+        "The map of processes is full (capture.processes); the process is captured undecided."),
+    Description("reader", "exchange", "seen", "",
+        "Exchange records read from the ring buffer."),
+    Description("reader", "piece", "seen", "",
+        "Piece records read from the ring buffer."),
+    Description("reader", "notice", "seen", "",
+        "Close, amend and process records read from the ring buffer."),
+    Description("reader", "record", "dropped", "malformed",
+        "A record of an unknown kind, version or length."),
+    Description("identity", "process", "dropped", "unknown",
+        "A process of which neither its notice nor /proc told anything: its service has no name."),
+    Description("identity", "process", "dropped", "evicted",
+        "A process that was forgotten before its exit, for want of room: its metric series start anew."),
+    Description("protocol", "exchange", "passed", "",
+        "An exchange that became a call."),
+    Description("protocol", "exchange", "filtered", "unknown_protocol",
+        "An exchange of a connection that no protocol claims."),
+    Description("protocol", "exchange", "filtered", "unsupported_protocol",
+        "An exchange of a protocol that is recognised and not yet read (HTTP/2)."),
+    Description("protocol", "exchange", "filtered", "discovery",
+        "An exchange of an excluded process or port, captured before the kernel was told."),
+    Description("protocol", "exchange", "dropped", "unparsed",
+        "A claimed connection's exchange whose captured bytes do not parse."),
+    Description("protocol", "call", "passed", "",
+        "A call paired from the pieces of a connection in stream mode."),
+    Description("protocol", "piece", "filtered", "unknown_protocol",
+        "A piece of a connection that no protocol claims."),
+    Description("protocol", "piece", "filtered", "unsupported_protocol",
+        "A piece of a protocol that is recognised and not yet read (HTTP/2)."),
+    Description("protocol", "piece", "filtered", "discovery",
+        "A piece of an excluded process or port, captured before the kernel was told."),
+    Description("protocol", "call", "dropped", "unparsed",
+        "A message in stream mode that could not be read, or found no partner."),
+    Description("protocol", "call", "dropped", "evicted",
+        "A call in progress whose connection state was evicted (bounded)."),
+    Description("protocol", "call", "dropped", "amended_late",
+        "Response bytes that came after silence had ended their exchange and its span had left."),
+    Description("signal", "call", "seen", "",
+        "Calls handed to the signals stage: one of each request."),
+    Description("signal", "call", "aggregated", "",
+        "Calls counted in the request metrics."),
+    Description("signal", "call", "passed", "",
+        "Calls that became a span."),
+    Description("signal", "call", "filtered", "unsampled",
+        "Calls whose span the sampler dropped; the metrics have them."),
+    Description("signal", "call", "filtered", "traces_off",
+        "Calls that made no span because traces are switched off."),
+    Description("signal", "call", "dropped", "role_unknown",
+        "Calls of a connection whose role TCP did not settle: neither a server's nor a client's signal."),
+    Description("signal", "call", "dropped", "failed",
+        "Calls that made no span, and perhaps no metric, because of an error in the agent itself."),
+    Description("export", "span", "seen", "",
+        "Spans handed to the export stage."),
+    Description("export", "span", "passed", "",
+        "Spans that the backend accepted."),
+    Description("export", "span", "dropped", "queue_full",
+        "Spans for which the bounded queue had no room."),
+    Description("export", "span", "dropped", "export_failed",
+        "Spans that the backend refused for good."),
+    Description("export", "span", "dropped", "expired",
+        "Spans that were retried until the queue's age limit."),
+    Description("export", "span", "dropped", "rejected",
+        "Spans that the backend rejected in a partial success."),
+    Description("export", "span", "dropped", "shutdown",
+        "Spans still queued when the time to stop ran out."),
+    Description("export", "span", "in_flight", "",
+        "Spans queued or being sent (a gauge)."),
+    Description("export", "data_point", "seen", "",
+        "Metric data points handed to the export stage."),
+    Description("export", "data_point", "passed", "",
+        "Metric data points that the backend accepted."),
+    Description("export", "data_point", "dropped", "queue_full",
+        "Metric data points of an interval for which the bounded queue had no room."),
+    Description("export", "data_point", "dropped", "export_failed",
+        "Metric data points that could not be encoded, or that the backend refused for good."),
+    Description("export", "data_point", "dropped", "expired",
+        "Metric data points that were retried until the queue's age limit."),
+    Description("export", "data_point", "dropped", "rejected",
+        "Metric data points that the backend rejected in a partial success."),
+    Description("export", "data_point", "dropped", "shutdown",
+        "Metric data points still queued when the time to stop ran out."),
+    Description("export", "data_point", "in_flight", "",
+        "Metric data points queued or being sent (a gauge)."),
 )
+# fmt: on

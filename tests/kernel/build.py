@@ -1,4 +1,4 @@
-"""BPF programs of the tests' own, beside the objects of the build."""
+"""Programs of the tests, compiled as the build compiles its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from pathlib import Path
 
 from otel_ebpf.kernel.bpf_object import OBJECTS
 
+_PROGRAMS = Path(__file__).parent / "programs"
 
-def objects_and(name: str, folder: Path) -> Path:
-    """Fill a folder with the build's objects and programs/`name`.bpf.c, compiled; return it."""
+
+def with_object(directory: Path, name: str) -> Path:
+    """Fill `directory` with the objects of the build and with one of programs/; return it."""
     for path in OBJECTS.glob("*.bpf.o"):
-        (folder / path.name).symlink_to(path)
-    source = Path(__file__).parent / "programs" / f"{name}.bpf.c"
+        (directory / path.name).symlink_to(path)
     clang = shutil.which("clang-19") or shutil.which("clang-18") or shutil.which("clang")
     assert clang
     target = ["-target", "bpf", "-D__TARGET_ARCH_x86", f"-I/usr/include/{os.uname().machine}-linux-gnu"]
-    built = folder / f"{name}.bpf.o"
+    source, built = _PROGRAMS / f"{name}.bpf.c", directory / f"{name}.bpf.o"
     subprocess.run([clang, "-g", "-O2", *target, "-c", str(source), "-o", str(built)], check=True)
-    return folder
+    return directory
+
+
+def native(directory: Path, name: str) -> Path:
+    """Compile a program of programs/ for this host; return it."""
+    source, built = _PROGRAMS / f"{name}.c", directory / name
+    clang = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang-19") or "clang-18"
+    subprocess.run([clang, "-O2", "-pthread", "-o", str(built), str(source)], check=True)
+    return built

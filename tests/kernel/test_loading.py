@@ -15,7 +15,7 @@ from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
 from otel_ebpf.kernel.ladder import LADDERS, PAYLOAD, Rung
 from otel_ebpf.kernel.libbpf import libbpf
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Walk, Walked
-from tests.kernel.build import objects_and
+from tests.kernel.build import with_object
 
 pytestmark = pytest.mark.guest
 
@@ -75,7 +75,7 @@ def test_a_rung_that_cannot_be_had_is_refused(attacher):
 
 def test_an_invalid_program_costs_its_own_capability_and_nothing_else(tmp_path):
     broken = (Rung("only", "invalid", ("reads_anything",), "", (), ("",)),)
-    attacher = Attacher({**LADDERS, "broken": broken}, objects_and("invalid", tmp_path))
+    attacher = Attacher({**LADDERS, "broken": broken}, with_object(tmp_path, "invalid"))
     try:
         attached = attacher.handle(Attach(**SMALL))
         standings = {one.capability: one for one in attached.standings}

@@ -15,7 +15,7 @@ from otel_ebpf.kernel.libbpf import libbpf
 from otel_ebpf.kernel.messages import Attach, Detach
 from otel_ebpf.kernel.misses import Misses
 from tests.kernel.btf import Btf
-from tests.kernel.build import objects_and
+from tests.kernel.build import with_object
 
 pytestmark = pytest.mark.guest
 
@@ -33,7 +33,7 @@ def fault_in_the_kernel() -> None:
 def test_an_event_amid_the_same_event_is_run_or_counted(tmp_path):
     """From 6.2 on the kernel leaves it out, and says so; before, it runs the program again."""
     recursive = (Rung("only", "recursive", ("faults_again",), "", (), ("",)),)
-    attacher = Attacher({**LADDERS, "recursive": recursive}, objects_and("recursive", tmp_path))
+    attacher = Attacher({**LADDERS, "recursive": recursive}, with_object(tmp_path, "recursive"))
     try:
         attached = attacher.handle(Attach(**SMALL))
         counted = Misses(attached.programs, attached.links)

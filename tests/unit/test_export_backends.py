@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +15,12 @@ import trustme
 
 from otel_ebpf.export.books import POINTS, SPANS
 from otel_ebpf.export.pipeline import Pipeline, build
-from otel_ebpf.export.sender import Backoff
 from otel_ebpf.export.settings import ConfigurationError, ExportSettings, OtlpSettings, QueueSettings
 from otel_ebpf.kernel.ledger import Ledger
 from tests.export_samples import CART, SHOP, balance, closed_port, silent_port, span
 from tests.otlp_receiver import Answer, OtlpReceiver
+
+pytestmark = pytest.mark.usefixtures("quick_backoff")
 
 PROTOCOLS = ("grpc", "http/protobuf")
 QUEUE = QueueSettings(spans=1000, batch=100, delay=0.02)
@@ -29,17 +29,6 @@ QUEUE = QueueSettings(spans=1000, batch=100, delay=0.02)
 @pytest.fixture(params=PROTOCOLS)
 def protocol(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture(autouse=True)
-def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Backoff, "FIRST", 0.05)
-
-
-@pytest.fixture
-def receiver() -> Iterator[OtlpReceiver]:
-    with OtlpReceiver() as found:
-        yield found
 
 
 def endpoint(protocol: str, receiver: OtlpReceiver) -> str:

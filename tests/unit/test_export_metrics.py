@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -25,11 +25,12 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from otel_ebpf.export.books import POINTS
 from otel_ebpf.export.metrics import MetricQueue, count_points
 from otel_ebpf.export.pipeline import build
-from otel_ebpf.export.sender import Backoff
 from otel_ebpf.export.settings import ExportSettings, OtlpSettings, QueueSettings
 from otel_ebpf.kernel.ledger import Ledger
 from tests.export_samples import balance, closed_port
 from tests.otlp_receiver import Answer, OtlpReceiver, decode_metrics
+
+pytestmark = pytest.mark.usefixtures("quick_backoff")
 
 CUMULATIVE = AggregationTemporality.CUMULATIVE
 SCOPE = InstrumentationScope("otel-ebpf", "1")
@@ -49,17 +50,6 @@ def resource_metrics(service: str, points: int = 3, bad: bool = False) -> Resour
 
 def data(*services: str, points: int = 3) -> MetricsData:
     return MetricsData([resource_metrics(service, points) for service in services])
-
-
-@pytest.fixture(autouse=True)
-def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Backoff, "FIRST", 0.05)
-
-
-@pytest.fixture
-def receiver() -> Iterator[OtlpReceiver]:
-    with OtlpReceiver() as found:
-        yield found
 
 
 def send(
@@ -182,6 +172,16 @@ def test_what_is_left_at_the_end() -> None:
     queue.put(data("d"))
     assert ledger.totals()[POINTS.shutdown] == 3
     assert queue.take(partial=False) is None
+
+
+def test_what_is_not_sent_at_the_stop_is_lost_to_the_shutdown() -> None:
+    ledger = Ledger()
+    with closed_port() as port:
+        otlp = OtlpSettings(f"http://localhost:{port}")
+        pipeline = build(ExportSettings(traces=(), metrics=("otlp",), metrics_otlp=otlp), ledger.shard)
+        pipeline.metrics(data("shop", "cart"))
+        pipeline.stop(0.1)
+    assert balance(ledger, POINTS) == {"shutdown": 6}
 
 
 def test_points_are_counted() -> None:

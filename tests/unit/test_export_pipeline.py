@@ -86,6 +86,19 @@ def test_metrics_on_the_console_are_json() -> None:
     assert balance(ledger, POINTS) == {"passed": 1}
 
 
+def test_metrics_that_json_cannot_say_are_counted() -> None:
+    odd = NumberDataPoint({"a": cast("Any", object())}, 1, 2, 3)
+    metric = Metric("m", "", "1", Sum([odd], AggregationTemporality.CUMULATIVE, True))
+    scope = ScopeMetrics(InstrumentationScope("s"), [metric], "")
+    ledger, out = Ledger(), io.StringIO()
+    pipeline = build(ExportSettings(traces=(), metrics=("console",)), ledger.shard, out)
+    pipeline.start()
+    pipeline.metrics(MetricsData([ResourceMetrics(Resource({}), [scope], "")]))
+    pipeline.stop()
+    assert out.getvalue() == ""
+    assert balance(ledger, POINTS) == {"failed": 1}
+
+
 def test_a_span_of_wrong_types_is_counted_and_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
     with OtlpReceiver() as receiver:
         ledger = Ledger()

@@ -16,6 +16,7 @@ from otel_ebpf.identity.model import Process, Service
 from otel_ebpf.identity.process import read_process
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.services import KEPT_SECONDS, Services
+from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import Role
 
 
@@ -26,6 +27,7 @@ class Observed:
         self.now = 0.0
         self.forgotten: list[Service] = []
         self.decided: list[tuple[Process, Service, Decision]] = []
+        self.shard = Shard()
         self.services = Services(
             Resources(host=(), boot_id="b"),
             Discovery(rules or Rules()),
@@ -33,6 +35,7 @@ class Observed:
             decided=lambda *decided: self.decided.append(decided),
             forgotten=self.forgotten.append,
             clock=lambda: self.now,
+            shard=self.shard,
         )
 
 
@@ -64,11 +67,13 @@ def test_a_process_of_which_nothing_is_known_is_looked_up_once() -> None:
     assert service.name == "unknown_service"
     assert dict(service.resource)["process.pid"] == 4_000_000
     assert "process.owner" not in dict(service.resource)
+    assert observed.shard.counts[Entry.PROCESS_UNKNOWN] == 1
     assert observed.services.service_of(vantage()) is service
     announced = observed.services.seen(notice())
     assert announced.name == "shop"
     assert observed.services.service_of(vantage()) is announced
     assert observed.forgotten == [service]
+    assert observed.shard.counts[Entry.PROCESS_UNKNOWN] == 1
 
 
 def test_processes_are_told_apart_by_pid_and_start() -> None:
@@ -147,6 +152,8 @@ def test_no_more_than_the_capacity_is_remembered_and_the_used_stay() -> None:
     assert used not in observed.forgotten
     assert len(observed.forgotten) + len(observed.services) == 200
     assert len(set(observed.forgotten)) == len(observed.forgotten)
+    assert observed.shard.counts[Entry.PROCESS_EVICTED] == len(observed.forgotten)
+    assert observed.shard.counts[Entry.PROCESS_UNKNOWN] == 0
 
 
 _STEPS = st.lists(
