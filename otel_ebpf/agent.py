@@ -268,7 +268,7 @@ class Agent:
         return found
 
     def _tick(self) -> None:
-        self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS))
+        self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, only_due=True))
         for call in self._protocols.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
             self._signals.call(call, self._services.service_of(call.record.vantage))
 

@@ -37,6 +37,7 @@ static __noinline struct connection *open_connection(struct sock *sk, __u32 leng
 	header->network_namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (family == AF_UNIX) {
 		identify_unix(conn, sk);
+		exchange_awaiting(true);
 		if (!conn->path_length) /* a socket pair: nobody connected */
 			conn->mode = MODE_IGNORED;
 		return conn;
@@ -55,13 +56,14 @@ static __noinline struct connection *open_connection(struct sock *sk, __u32 leng
 static __noinline struct connection *admit(struct connection *conn, struct sock *sk, __u32 length,
 					   __u32 sending)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, ruleset = current_ruleset();
 	struct process_control *process;
 	bool fresh = !conn;
 
 	if (fresh) {
 		process = current_process(tgid);
 		if (process && process->verdict == VERDICT_OFF) {
+			remember_excluded(tgid, ruleset);
 			account(LEDGER_EVENT_DISCOVERY);
 			return NULL;
 		}
@@ -74,7 +76,7 @@ static __noinline struct connection *admit(struct connection *conn, struct sock 
 			return NULL;
 	}
 	if (admitted(process, conn->record.header.server_port)) {
-		conn->record.header.ruleset = current_ruleset();
+		conn->record.header.ruleset = ruleset;
 		/* An exchange is of the process that began it, whoever else touches the socket. */
 		if (conn->phase == PHASE_IDLE && conn->record.header.process != tgid)
 			fill_process(&conn->record.header, (struct task_struct *)bpf_get_current_task());

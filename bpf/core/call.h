@@ -8,6 +8,8 @@
 struct call {
 	struct io io; /* where the call's bytes stand: here and not on the stack, so that the verifier
 		       * does not tell the ways of finding them apart all the way down */
+	__u32 thread; /* who called */
+	__u32 reserved;
 	struct trace_context context; /* while a traceparent is read */
 	struct piece_record piece;
 	__u8 data[PIECE_CAPTURE_MAX * 2 + 128];

@@ -40,13 +40,13 @@ struct message {
 	__u16 status;
 	__u8 state; /* enum head_state */
 	__u8 flags; /* enum message_flag */
-	__u16 reserved;
+	__u16 passed; /* scratch of the scan */
 };
 
 /*
  * data: the captured request, right behind it the captured response (so that a record is one
  * copy), and behind both a window through which heads longer than the capture are followed, and
- * 16 bytes so that words may be read at its very end. user space fixes the map's value size so.
+ * 32 bytes so that words may be read at its very end. user space fixes the map's value size so.
  */
 struct connection {
 	__u32 locked;
@@ -70,7 +70,7 @@ struct connection {
 	__u8 closing_error; /* errno that goes with `closing` */
 	__u16 reserved;
 	struct message request;
-	struct message response;
+	struct message response; /* right behind it: message_of */
 	struct io rest; /* while a head is followed behind the capture: what is left of the call */
 	__u32 rest_length;
 	__u32 copied; /* by the last copy_bytes */
@@ -96,6 +96,22 @@ struct {
 	__type(value, struct connection);
 } empty_connection SEC(".maps");
 
+/* Whether a connection may be in a state that only silence ends. Set by the hooks that bring one there,
+ * after they did; taken by user space's walk before it looks, which is then spared where nothing is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} awaiting_silence SEC(".maps");
+
+static __always_inline __u32 exchange_awaiting(__u32 value)
+{
+	__u32 zero = 0, *awaiting = bpf_map_lookup_elem(&awaiting_silence, &zero);
+
+	return awaiting ? EXCHANGE(awaiting, value) : 0;
+}
+
 /* A bounded wait: the other side needs a microsecond at most, and a try takes a tenth. Nobody waits
  * for a CPU that was interrupted: the softirq that finds the lock taken there leaves a note. */
 #define LOCK_TRIES 64
@@ -119,6 +135,15 @@ static __always_inline void unlock(struct connection *conn)
 {
 	asm volatile("" ::: "memory");
 	*(volatile __u32 *)&conn->locked = 0;
+}
+
+/* Either message of a connection by one pointer, of which the verifier does not know which it is. */
+static __always_inline struct message *message_of(struct connection *conn, bool request)
+{
+	__u64 which = !request;
+
+	OPAQUE(which);
+	return which > 1 ? &conn->request : &conn->request + which;
 }
 
 static __always_inline struct connection *find_connection(__u64 sk)

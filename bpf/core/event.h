@@ -23,10 +23,10 @@ static __always_inline void check_offset(struct connection *conn, struct sock *s
 		return;
 	if (sending) {
 		expected = conn->local_start + (__u32)conn->sent + length;
-		seen = BPF_CORE_READ(tp, write_seq);
+		seen = TCP_FIELD(tp, write_seq);
 	} else {
 		expected = conn->peer_start + (__u32)conn->received + length;
-		seen = BPF_CORE_READ(tp, copied_seq);
+		seen = TCP_FIELD(tp, copied_seq);
 	}
 	gap = seen - expected;
 	if (!sending && gap && conn->peer_closed)
@@ -56,66 +56,93 @@ static __always_inline bool discarded(struct connection *conn, const struct io *
 	return false;
 }
 
-/* May find that the connection belongs in stream mode; then this call is yet to be reported. */
-static __always_inline void on_request(struct connection *conn, struct call *call, struct sock *sk,
-				       __u32 length, bool sending, __u64 now)
+/* Whether a request's bytes are to be taken. */
+static __always_inline bool open_request(struct connection *conn, struct call *call, struct sock *sk,
+					 __u32 length, bool sending, __u64 now)
 {
-	struct exchange_record *record = &conn->record;
-	__u64 before;
-	__u32 captured;
-
 	if (conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN)
 		finish_exchange(conn, END_TURN, 0);
 	if (conn->phase == PHASE_IDLE) {
 		if (discarded(conn, &call->io, length))
-			return;
+			return false;
 		finish_amending(conn);
 		check_offset(conn, sk, length, sending);
-		begin_exchange(conn, now, sending ? conn->sent : conn->received);
+		begin_exchange(conn, now, sending ? conn->sent : conn->received, call->thread);
 		conn->phase = PHASE_REQUEST;
 		if (conn->missed)
-			record->header.flags |= CAPTURE_UNSEEN;
+			conn->record.header.flags |= CAPTURE_UNSEEN;
 		conn->missed = 0;
 	}
-	before = record->request_bytes;
-	captured = record->request_captured;
-	if (conn->phase == PHASE_RESPONSE && request_complete(conn)) {
-		switch_to_stream(conn, call, before, captured);
-		return;
-	}
-	take_request(conn, call, length, sending, now);
-	if (request_overrun(conn) ||
-	    (!before && record->request_captured >= 8 && word_at(conn, 0) == HTTP2_PREFACE))
-		switch_to_stream(conn, call, before, captured);
+	return true;
 }
 
-static __always_inline void on_response(struct connection *conn, struct call *call, __u32 length,
-					bool sending, __u64 now)
+/* The same of a response's. */
+static __always_inline bool open_response(struct connection *conn, struct call *call, __u32 length, __u64 now)
 {
 	struct exchange_record *record = &conn->record;
-	__u32 end;
 
 	if (conn->phase == PHASE_IDLE) {
 		if (conn->exchanges) { /* silence or a misread length had ended it too early */
 			conn->amending = 1;
+			exchange_awaiting(true);
 			record->response_end = now;
 			record->response_bytes += length;
-			return;
+			return false;
 		}
 		if (record->header.flags & CAPTURE_OLD)
-			return; /* the answer to a request from before our time */
-		begin_exchange(conn, now, 0);
+			return false; /* the answer to a request from before our time */
+		begin_exchange(conn, now, 0, call->thread);
 		record->header.flags |= CAPTURE_SERVER_FIRST;
 		conn->request.state = HEAD_UNKNOWN;
 		conn->phase = PHASE_REQUEST;
 	}
-	take_response(conn, call, length, sending, now);
+	return true;
+}
+
+static __always_inline void response_taken(struct connection *conn)
+{
+	__u32 end;
+
+	if (only_interim(&conn->response))
+		conn->phase = PHASE_REQUEST;
 	end = response_ended(conn);
-	if (end == END_NONE)
+	if (end == END_NONE) {
+		if (conn->response.state == HEAD_UNKNOWN)
+			exchange_awaiting(true);
 		return;
+	}
 	finish_exchange(conn, end, 0);
 	if (end == END_UPGRADE)
 		conn->mode = MODE_IGNORED;
+}
+
+/* May find that the connection belongs in stream mode; then this call is yet to be reported. */
+static __always_inline void on_exchange(struct connection *conn, struct call *call, struct sock *sk,
+					__u32 length, bool request, bool sending, __u64 now)
+{
+	const struct exchange_record *record = &conn->record;
+	__u64 before;
+	__u32 captured;
+
+	if (!(request ? open_request(conn, call, sk, length, sending, now) :
+			open_response(conn, call, length, now)))
+		return;
+	before = record->request_bytes;
+	captured = record->request_captured;
+	if (request && conn->phase == PHASE_RESPONSE && request_complete(conn)) {
+		switch_to_stream(conn, call, before, captured);
+		return;
+	}
+	if (request)
+		count_request(conn, length, now);
+	else
+		count_response(conn, length, now);
+	take(conn, call, length, request, sending);
+	if (!request)
+		response_taken(conn);
+	else if (request_overrun(conn) ||
+		 (!before && record->request_captured >= 8 && word_at(conn, 0) == HTTP2_PREFACE))
+		switch_to_stream(conn, call, before, captured);
 }
 
 /* Ends whatever is open, tells user space if it keeps state, and forgets the connection. */
@@ -166,9 +193,9 @@ static __noinline struct connection *same_unix(struct connection *conn, struct s
 	return NULL;
 }
 
-/* One call's bytes, under the lock. */
-static __noinline int count_bytes(struct connection *conn, struct sock *sk, struct call *call, __u32 length,
-				  __u32 sending)
+/* One call's bytes. Gives the lock back. */
+static __always_inline void count_bytes(struct connection *conn, struct sock *sk, struct call *call,
+					__u32 length, bool sending)
 {
 	bool request = sending == (conn->record.header.role == ROLE_CLIENT);
 	__u64 now = bpf_ktime_get_boot_ns();
@@ -178,12 +205,8 @@ static __noinline int count_bytes(struct connection *conn, struct sock *sk, stru
 		account(call->io.unseen);
 		conn->record.header.flags |= CAPTURE_UNSEEN;
 	}
-	if (conn->mode == MODE_EXCHANGE) {
-		if (request)
-			on_request(conn, call, sk, length, sending, now);
-		else
-			on_response(conn, call, length, sending, now);
-	}
+	if (conn->mode == MODE_EXCHANGE)
+		on_exchange(conn, call, sk, length, request, sending, now);
 	if (conn->mode == MODE_STREAM) /* from before, or from this call on */
 		stream_bytes(conn, call, request ? DIRECTION_REQUEST : DIRECTION_RESPONSE,
 			     sending ? conn->sent : conn->received, length, now);
@@ -191,30 +214,44 @@ static __noinline int count_bytes(struct connection *conn, struct sock *sk, stru
 		conn->sent += length;
 	else
 		conn->received += length;
-	return 0;
+	release(conn);
 }
 
-static __always_inline void on_bytes(struct sock *sk, struct call *call, __u32 length, bool sending)
+/*
+ * The connection that a call's bytes belong to, locked; NULL where they are none of ours, which is
+ * counted. Most calls of a host may be an excluded process's: that is told before anything is looked
+ * up. An exchange that such a process has open stays so until its socket closes.
+ */
+static __always_inline struct connection *enter_connection(struct sock *sk, __u32 tgid, __u32 length,
+							   bool sending)
 {
-	struct connection *conn = find_connection((__u64)sk);
+	struct connection *conn;
 
+	if (is_excluded(tgid)) {
+		account(LEDGER_EVENT_DISCOVERY);
+		return NULL;
+	}
+	conn = find_connection((__u64)sk);
 	if (conn && conn->record.header.transport == TRANSPORT_UNIX)
 		conn = same_unix(conn, sk);
 	if (conn && conn->mode >= MODE_IGNORED) {
 		account(conn->mode == MODE_OWN ? LEDGER_EVENT_SELF : LEDGER_EVENT_IGNORED);
+		return NULL;
+	}
+	if (conn && conn->record.header.process == tgid && conn->record.header.ruleset == current_ruleset())
+		return wait_lock(conn) ? conn : NULL;
+	return admit(conn, sk, length, sending);
+}
+
+static __always_inline void on_bytes(struct sock *sk, struct call *call, __u32 length, bool sending)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct connection *conn = enter_connection(sk, thread >> 32, length, sending);
+
+	if (!conn)
 		return;
-	}
-	if (conn && conn->record.header.process == (__u32)(bpf_get_current_pid_tgid() >> 32) &&
-	    conn->record.header.ruleset == current_ruleset()) {
-		if (!wait_lock(conn))
-			return;
-	} else {
-		conn = admit(conn, sk, length, sending);
-		if (!conn)
-			return;
-	}
+	call->thread = thread;
 	count_bytes(conn, sk, call, length, sending);
-	release(conn);
 }
 
 static __always_inline void on_send(struct sock *sk, struct call *call, long result)

@@ -9,13 +9,13 @@
 #define TRAILERS_MAX 128 /* bytes of trailer fields behind which the last chunk is found */
 #define STICKY_FLAGS (CAPTURE_TLS | CAPTURE_OLD | CAPTURE_ROLE_GUESSED | CAPTURE_PEER_CLOSED)
 
-static __always_inline void begin_exchange(struct connection *conn, __u64 now, __u64 offset)
+static __always_inline void begin_exchange(struct connection *conn, __u64 now, __u64 offset, __u32 thread)
 {
 	struct exchange_record *record = &conn->record;
 
 	record->header.offset = offset;
 	record->header.time = now;
-	record->header.thread = (__u32)bpf_get_current_pid_tgid();
+	record->header.thread = thread;
 	record->header.flags &= STICKY_FLAGS;
 	record->header.end = END_NONE;
 	record->header.error = 0;

@@ -13,8 +13,9 @@
 #include "context.h"
 
 #define HEAD_MAX 8192
-#define SCAN_ROUNDS 56 /* words and lines that are looked at in one go: most heads need no second */
-#define SCAN_STEPS 40 /* further goes, for HEAD_MAX in lines of two words and more */
+#define WORDS_LOOKED_AT 4 /* in one round, so that most lines need but one */
+#define SCAN_ROUNDS 40 /* lines, or rounds without one, in one go: most heads need no second */
+#define SCAN_STEPS 40 /* further goes, for HEAD_MAX in lines of five bytes and more */
 #define LINE_KEPT 128 /* of a line that is moved to the front of the window */
 #define WINDOW_STEP 512 /* bytes that are looked at in one go behind the capture */
 
@@ -183,24 +184,50 @@ static __always_inline void take_context(struct connection *conn, struct message
 		take_traceparent(&conn->record.header.context, scratch, conn->data + at);
 }
 
+/* Marks the line feeds of a word: the high bit of each, exact for the lowest. */
+static __always_inline __u64 line_feeds(__u64 word)
+{
+	word ^= ONES * '\n';
+	return (word - ONES) & ~word & HIGH_BITS;
+}
+
+/* How far behind `at` the first line feed of the next WORDS_LOOKED_AT words ends, 0 if there is none. */
+static __always_inline __u32 to_next_line(struct connection *conn, __u64 at)
+{
+	const __u64 *words;
+	__u64 found;
+	__u32 passed = 0;
+
+	OPAQUE(at);
+	if (at > data_end)
+		return 0;
+	words = (const __u64 *)(conn->data + at);
+	found = line_feeds(words[0]);
+	for (int i = 1; !found && i < WORDS_LOOKED_AT; i++) {
+		found = line_feeds(words[i]);
+		passed += 8;
+	}
+	if (!found)
+		return 0;
+	found = (found & -found) - 1; /* the bytes up to the lowest match have bit 0 set */
+	return passed + (((found & ONES) * ONES) >> 56);
+}
+
 /* Looks at what arrived since the last call: [position, end) of data. */
 static __noinline int scan(struct connection *conn, struct message *message, bool request)
 {
 	for (int i = 0; i < SCAN_ROUNDS; i++) {
 		__u32 at = message->position, end = message->end, next;
-		__u64 word, found;
 
 		if (at >= end || message->state != HEAD_OPEN)
 			break;
-		word = word_at(conn, at) ^ (ONES * '\n');
-		found = (word - ONES) & ~word & HIGH_BITS;
-		if (!found) {
-			message->position = at + 8 < end ? at + 8 : end;
+		next = THROUGH_MEMORY(message->passed, to_next_line(conn, at));
+		if (!next) {
+			at += WORDS_LOOKED_AT * 8;
+			message->position = at < end ? at : end;
 			continue;
 		}
-		found = (found & -found) -
-			1; /* the lowest match is exact; the bytes up to it have bit 0 set */
-		next = at + (((found & ONES) * ONES) >> 56);
+		next += at;
 		if (next > end) {
 			message->position = end; /* a line end of what stood here before */
 			continue;

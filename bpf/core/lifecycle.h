@@ -108,6 +108,7 @@ static __always_inline void on_exec(struct task_struct *task)
 	__u32 tgid = BPF_CORE_READ(task, tgid);
 
 	bpf_map_delete_elem(&processes, &tgid);
+	forget_excluded(tgid);
 }
 
 static __always_inline void on_exit(struct task_struct *task)
@@ -117,6 +118,7 @@ static __always_inline void on_exit(struct task_struct *task)
 
 	if (BPF_CORE_READ(task, signal, live.counter)) /* other threads go on */
 		return;
+	forget_excluded(tgid);
 	if (bpf_map_delete_elem(&processes, &tgid))
 		return; /* never did I/O on a socket: nobody was told of it */
 	header.time = bpf_ktime_get_boot_ns();

@@ -22,6 +22,52 @@ struct {
 	__type(value, struct port_rules);
 } ports SEC(".maps");
 
+/*
+ * Processes of which nothing is wanted, where a lookup costs no call: most calls of a busy host are
+ * theirs. A slot belongs to one of the tgids that share it, and counts only under the ruleset it was
+ * written under. Written at an excluded process's call; cleared by exec and exit; read by all hooks.
+ */
+#define EXCLUDED_SLOTS 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EXCLUDED_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64); /* ruleset << 32 | tgid */
+} excluded SEC(".maps");
+
+static __always_inline __u64 *excluded_slot(__u32 tgid)
+{
+	__u32 slot = tgid % EXCLUDED_SLOTS;
+
+	return bpf_map_lookup_elem(&excluded, &slot);
+}
+
+static __always_inline bool is_excluded(__u32 tgid)
+{
+	__u64 *slot = excluded_slot(tgid);
+
+	return slot && *slot == ((__u64)current_ruleset() << 32 | tgid);
+}
+
+/* `ruleset` was read before the verdict was: a decision made in between is then not hidden. */
+static __always_inline void remember_excluded(__u32 tgid, __u32 ruleset)
+{
+	__u64 *slot = excluded_slot(tgid);
+
+	if (slot)
+		*slot = (__u64)ruleset << 32 | tgid;
+}
+
+/* The tgid stands for another program now, or for none. */
+static __always_inline void forget_excluded(__u32 tgid)
+{
+	__u64 *slot = excluded_slot(tgid);
+
+	if (slot && (__u32)*slot == tgid)
+		*slot = 0;
+}
+
 /* Too large for the stack. One for each CPU; used only where a process is announced. */
 struct process_notice {
 	struct process_record record;

@@ -46,7 +46,7 @@ static __always_inline void stream_bytes(struct connection *conn, struct call *c
 	__u32 done;
 
 	start_piece(conn, call, direction, offset, now, length);
-	call->piece.header.thread = (__u32)bpf_get_current_pid_tgid();
+	call->piece.header.thread = call->thread;
 	done = copy_bytes(call->data, 0, PIECE_CAPTURE_MAX, PIECE_CAPTURE_MAX, piece_capture, &call->io,
 			  length);
 	call->piece.header.flags &= ~CAPTURE_TRUNCATED;

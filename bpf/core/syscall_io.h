@@ -25,49 +25,55 @@ static __always_inline void io_from_message(struct io *io, __u64 message)
 	io->segments = header.vector_length;
 }
 
+#define SYSCALL_NUMBERS 512 /* a power of two above all that move bytes */
+
+/* Where a system call's buffers stand: an enum io_kind, or one of these. A table, since the numbers
+ * alternate, and a branch for each would be guessed wrongly as often. */
+enum {
+	WAY_MESSAGE = 16,
+	WAY_MESSAGES,
+	WAY_KERNEL,
+	WAY_IO_URING,
+};
+
+static const __u8 syscall_ways[SYSCALL_NUMBERS] = {
+	[NR_READ] = IO_FLAT,        [NR_WRITE] = IO_FLAT,         [NR_SENDTO] = IO_FLAT,
+	[NR_RECVFROM] = IO_FLAT,    [NR_READV] = IO_VECTOR,       [NR_WRITEV] = IO_VECTOR,
+	[NR_PREADV2] = IO_VECTOR,   [NR_PWRITEV2] = IO_VECTOR,    [NR_SENDMSG] = WAY_MESSAGE,
+	[NR_RECVMSG] = WAY_MESSAGE, [NR_SENDMMSG] = WAY_MESSAGES, [NR_RECVMMSG] = WAY_MESSAGES,
+	[NR_SENDFILE] = WAY_KERNEL, [NR_SPLICE] = WAY_KERNEL,     [NR_IO_URING_ENTER] = WAY_IO_URING,
+};
+
+static __always_inline void io_from_other(struct io *io, const struct pt_regs *regs, __u32 way)
+{
+	if (way == WAY_MESSAGE)
+		io_from_message(io, SYSCALL_ARGUMENT2(regs));
+	else if (way == WAY_KERNEL)
+		unreadable(io, LEDGER_EVENT_UNSEEN_KERNEL_BUFFER);
+	else if (way == WAY_IO_URING)
+		unreadable(io, LEDGER_EVENT_UNSEEN_IO_URING);
+	else if (way == WAY_MESSAGES && SYSCALL_ARGUMENT3(regs) == 1)
+		io_from_message(io, SYSCALL_ARGUMENT2(regs));
+	else /* also: which message of several this is, the registers do not say */
+		unreadable(io, LEDGER_EVENT_UNSEEN_SYSCALL);
+}
+
 /* The registers of the one system call that this task is in. `number` is not always one that
  * moves bytes itself: io_uring_enter does it for others. */
-static __always_inline void io_from_registers(struct io *io, struct pt_regs *regs, int number)
+static __always_inline void io_from_registers(struct io *io, const struct pt_regs *regs, __u32 number)
 {
+	__u32 way = number < SYSCALL_NUMBERS ? syscall_ways[number] : 0;
+
 	io->skip = 0;
 	io->segments = 0;
-	switch (number) {
-	case NR_READ:
-	case NR_WRITE:
-	case NR_SENDTO:
-	case NR_RECVFROM:
-		io->kind = IO_FLAT;
-		io->base = SYSCALL_ARGUMENT2(regs);
-		break;
-	case NR_READV:
-	case NR_WRITEV:
-	case NR_PREADV2:
-	case NR_PWRITEV2:
-		io->kind = IO_VECTOR;
-		io->base = SYSCALL_ARGUMENT2(regs);
-		io->segments = SYSCALL_ARGUMENT3(regs);
-		break;
-	case NR_SENDMSG:
-	case NR_RECVMSG:
-		io_from_message(io, SYSCALL_ARGUMENT2(regs));
-		break;
-	case NR_SENDMMSG:
-	case NR_RECVMMSG: /* which message of several this is, the registers do not say */
-		if (SYSCALL_ARGUMENT3(regs) == 1)
-			io_from_message(io, SYSCALL_ARGUMENT2(regs));
-		else
-			unreadable(io, LEDGER_EVENT_UNSEEN_SYSCALL);
-		break;
-	case NR_SENDFILE:
-	case NR_SPLICE:
-		unreadable(io, LEDGER_EVENT_UNSEEN_KERNEL_BUFFER);
-		break;
-	case NR_IO_URING_ENTER:
-		unreadable(io, LEDGER_EVENT_UNSEEN_IO_URING);
-		break;
-	default:
-		unreadable(io, LEDGER_EVENT_UNSEEN_SYSCALL);
+	if (way != IO_FLAT && way != IO_VECTOR) {
+		io_from_other(io, regs, way);
+		return;
 	}
+	io->kind = way;
+	io->base = SYSCALL_ARGUMENT2(regs);
+	if (REGISTERS_ARE_FREE || way == IO_VECTOR)
+		io->segments = SYSCALL_ARGUMENT3(regs);
 }
 
 #endif

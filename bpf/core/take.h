@@ -61,10 +61,9 @@ __noinline int follow(__u64 sk, __u32 length, int request, int sending)
 }
 
 /* Captures what still fits of this call's bytes, which are counted already. */
-static __always_inline void take_bytes(struct connection *conn, struct call *call, __u32 length, bool request,
-				       bool sending)
+static __always_inline void take_bytes(struct connection *conn, struct call *call, struct message *message,
+				       __u32 length, bool request, bool sending)
 {
-	struct message *message = request ? &conn->request : &conn->response;
 	__u32 at, room = capture_room(&conn->record, length, request, &at);
 
 	conn->copied = copy_bytes(conn->data, at, window_start, capture_limit, room, &call->io, length);
@@ -78,53 +77,57 @@ static __always_inline void take_bytes(struct connection *conn, struct call *cal
 		follow(conn->record.header.socket, length, request, sending);
 }
 
-/* Most calls of a long body have nothing to say: it is captured, and its length is known. */
-static __always_inline bool worth_taking(const struct message *message, const struct call *call,
-					 __u32 captured, __u32 limit)
+/*
+ * What the bytes of one call mean to the message that they belong to. One place for both directions:
+ * what it costs the verifier is then paid once, and what it costs the processor's caches too. Most
+ * calls of a long body have nothing to say: it is captured, and its length is known.
+ */
+static __always_inline void take(struct connection *conn, struct call *call, __u32 length, bool request,
+				 bool sending)
 {
-	if (call->io.kind == IO_UNREADABLE)
-		return false;
-	return captured < limit || message->state == HEAD_OPEN || message->flags & MESSAGE_CHUNKED;
+	const struct exchange_record *record = &conn->record;
+	struct message *message;
+	bool room;
+
+	message = message_of(conn, request);
+	room = request ? record->request_captured < request_capture :
+			 record->response_captured < response_capture;
+
+	if (call->io.kind != IO_UNREADABLE &&
+	    (room || message->state == HEAD_OPEN || message->flags & MESSAGE_CHUNKED))
+		take_bytes(conn, call, message, length, request, sending);
+	else if (message->state == HEAD_OPEN)
+		message->state = HEAD_UNKNOWN;
 }
 
-static __always_inline void take_request(struct connection *conn, struct call *call, __u32 length,
-					 bool sending, __u64 now)
+static __always_inline void count_request(struct connection *conn, __u32 length, __u64 now)
 {
-	struct exchange_record *record = &conn->record;
-
-	record->request_end = now;
-	record->request_bytes += length;
-	if (worth_taking(&conn->request, call, record->request_captured, request_capture))
-		take_bytes(conn, call, length, true, sending);
-	else if (conn->request.state == HEAD_OPEN)
-		conn->request.state = HEAD_UNKNOWN;
+	conn->record.request_end = now;
+	conn->record.request_bytes += length;
 }
 
-static __always_inline void take_response(struct connection *conn, struct call *call, __u32 length,
-					  bool sending, __u64 now)
+static __always_inline void count_response(struct connection *conn, __u32 length, __u64 now)
 {
 	struct exchange_record *record = &conn->record;
-	struct message *response = &conn->response;
 
 	if (conn->phase == PHASE_REQUEST) {
 		conn->phase = PHASE_RESPONSE;
 		if (!record->response_start) {
-			start_head(response, record->request_captured);
+			start_head(&conn->response, record->request_captured);
 			if (conn->request.state == HEAD_UNKNOWN)
-				response->state = HEAD_UNKNOWN;
+				conn->response.state = HEAD_UNKNOWN;
 		}
 		record->response_start = now;
 	}
 	record->response_end = now;
 	record->response_bytes += length;
-	if (worth_taking(response, call, record->response_captured, response_capture))
-		take_bytes(conn, call, length, false, sending);
-	else if (response->state == HEAD_OPEN)
-		response->state = HEAD_UNKNOWN;
-	/* An interim response (1xx) is not the answer: whatever comes next is. */
-	if (response->state == HEAD_OPEN && response->consumed && !response->lines &&
-	    response->line == response->end)
-		conn->phase = PHASE_REQUEST;
+}
+
+/* An interim response (1xx) is not the answer: whatever comes next is. */
+static __always_inline bool only_interim(const struct message *response)
+{
+	return response->state == HEAD_OPEN && response->consumed && !response->lines &&
+	       response->line == response->end;
 }
 
 #endif

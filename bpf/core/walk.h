@@ -66,6 +66,8 @@ static __always_inline void visit(struct connection *conn, struct walk *walk)
 	bool over = conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN;
 	bool gone = silent > walk->silence && unix_closed(conn);
 
+	if (over || conn->amending || conn->record.header.transport == TRANSPORT_UNIX)
+		exchange_awaiting(true); /* may have to wait for another walk */
 	walk->connections++;
 	if (conn->record.header.transport == TRANSPORT_UNIX && conn->phase == PHASE_IDLE &&
 	    silent > walk->forget)

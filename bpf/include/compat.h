@@ -11,13 +11,20 @@
  * narrower value, and the verifier does not connect the two. */
 #define OPAQUE(value) asm volatile("" : "+r"(value))
 
+/* Keeps the verifier from using what it knows of a value: what it takes for alike is walked once. `place`
+ * is in a map, and a few cycles away. */
+#define THROUGH_MEMORY(place, value) \
+	(*(volatile typeof(place) *)&(place) = (value), *(volatile typeof(place) *)&(place))
+
 /* Compare-and-swap came with 5.12 (5ffa25502b5a); 5.10 refuses the instruction even in dead code.
  * Objects are therefore built twice: for -mcpu=v3 with it, for -mcpu=v2 without (BASELINE).
  * There two CPUs that work on one connection at the same instant are not kept apart. */
 #ifdef BASELINE
 #define COMPARE_AND_SWAP(pointer, old, new) ((void)(pointer), (old))
+#define EXCHANGE(pointer, new) (*(pointer) = (new))
 #else
 #define COMPARE_AND_SWAP(pointer, old, new) __sync_val_compare_and_swap(pointer, old, new)
+#define EXCHANGE(pointer, new) __sync_lock_test_and_set(pointer, new) /* a full barrier too */
 #endif
 
 #if defined(__TARGET_ARCH_x86)

@@ -180,6 +180,7 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	unsigned int flags;
 	int pid;
 	int tgid;
@@ -198,8 +199,18 @@ struct task_struct {
  * it spares is 15 ns. */
 #ifdef TRUSTED_REGISTERS
 #define REGISTER(regs, field) ((regs)->field)
+#define REGISTERS_ARE_FREE true
 #else
 #define REGISTER(regs, field) BPF_CORE_READ(regs, field)
+#define REGISTERS_ARE_FREE false
+#endif
+/* The same of sockets, for probes that only kernels with bpf_rdonly_cast have (6.2, fd264ca02094). */
+#ifdef TRUSTED_SOCKETS
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
+#define TCP_FIELD(tp, field) \
+	(((struct tcp_sock *)bpf_rdonly_cast(tp, bpf_core_type_id_kernel(struct tcp_sock)))->field)
+#else
+#define TCP_FIELD(tp, field) BPF_CORE_READ(tp, field)
 #endif
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {

@@ -68,6 +68,7 @@ static long visit_each(void *map, const void *key, struct connection *conn, stru
 	return 0;
 }
 
+/* args: as visit_one's; whether to look only where something may be due. */
 SEC("?raw_tp")
 int visit_all(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -77,6 +78,8 @@ int visit_all(struct bpf_raw_tracepoint_args *ctx)
 			     .count_active = ctx->args[2] };
 	__u32 zero = 0;
 
+	if (!exchange_awaiting(false) && ctx->args[3])
+		return 0;
 	bpf_for_each_map_elem(&connections, visit_each, &walk, 0);
 	bpf_map_update_elem(&walks, &zero, &walk, BPF_ANY);
 	return 0;

@@ -4,7 +4,8 @@
  * They fire in every socket call with the result in hand, and only there; the buffers are in the
  * system call's registers, which io_uring's workers do not have.
  */
-#define TRUSTED_REGISTERS /* bpf_task_pt_regs returns a typed pointer */
+#define TRUSTED_REGISTERS /* by a cast */
+#define TRUSTED_SOCKETS /* the tracepoints are newer than what it takes */
 #include "../core/event.h"
 #include "../core/syscall_io.h"
 #include <bpf/bpf_tracing.h>
@@ -14,10 +15,22 @@ char LICENSE[] SEC("license")
 
 #define PF_IO_WORKER 0x00000010
 
-static __always_inline void current_io(struct io *io)
+/* Where the registers of its system call stand on a task's stack: the same for all tasks, so that the
+ * helper which tells is called once. */
+static __u64 registers_at;
+
+static __always_inline const struct pt_regs *system_call(struct task_struct *task)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u64 stack = (__u64)task->stack;
+
+	if (!registers_at)
+		registers_at = bpf_task_pt_regs(task) - stack;
+	return bpf_rdonly_cast((void *)(stack + registers_at), bpf_core_type_id_kernel(struct pt_regs));
+}
+
+static __always_inline void current_io(struct io *io, struct task_struct *task)
+{
+	const struct pt_regs *regs = system_call(task);
 
 	if (task->flags & (PF_IO_WORKER | PF_KTHREAD))
 		unreadable(io, LEDGER_EVENT_UNSEEN_IO_URING);
@@ -27,26 +40,40 @@ static __always_inline void current_io(struct io *io)
 		io_from_registers(io, regs, SYSCALL_NUMBER(regs));
 }
 
+/* Where the bytes stand is only asked once it is known that they are wanted. */
+static __always_inline void on_moved(struct sock *sk, __u32 length, bool sending)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct connection *conn = enter_connection(sk, task->tgid, length, sending);
+	struct call *call = this_call(sending);
+
+	if (!conn)
+		return;
+	if (!call) { /* cannot be: for the verifier */
+		release(conn);
+		return;
+	}
+	call->thread = task->pid;
+	current_io(&call->io, task);
+	count_bytes(conn, sk, call, length, sending);
+}
+
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int result, int flags)
 {
-	struct call *call = this_call(true);
-
-	if (result <= 0 || !call)
-		return 0;
-	current_io(&call->io);
-	on_send(sk, call, result);
+	if (result > 0)
+		on_moved(sk, result, true);
 	return 0;
 }
 
 SEC("?tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int result, int flags)
 {
-	struct call *call = this_call(false);
-
-	if (result < 0 || flags & (MSG_PEEK | MSG_ERRQUEUE) || !call)
+	if (result < 0 || flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
-	current_io(&call->io);
-	on_receive(sk, call, result);
+	if (result)
+		on_moved(sk, result, false);
+	else
+		on_end_of_stream(sk);
 	return 0;
 }

@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Rung syscall: the exit of every system call (raw tracepoint sys_exit), where result and arguments
+ * Rung syscall: the exit of every system call (tracepoint sys_exit), where result and arguments
  * both stand in the registers. The socket is found by walking the process's descriptors.
  */
+#ifndef BASELINE
+#define TRUSTED_REGISTERS /* the arguments of tp_btf programs are typed pointers */
+#endif
 #include "../core/event.h"
 #include "../core/syscall_io.h"
+#include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license")
 = "Dual BSD/GPL";
 
 static __always_inline struct sock *socket_of(struct task_struct *task, __u32 descriptor)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct fdtable *table = REGISTERS_ARE_FREE ? task->files->fdt : BPF_CORE_READ(task, files, fdt);
 	struct file **slots, *file = NULL;
 	struct socket *socket;
 
-	if (descriptor >= BPF_CORE_READ(table, max_fds))
+	if (descriptor >= REGISTER(table, max_fds))
 		return NULL;
-	slots = BPF_CORE_READ(table, fd);
+	slots = REGISTER(table, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
@@ -44,12 +48,6 @@ static __always_inline bool sends(int number)
 {
 	return number == NR_WRITE || number == NR_WRITEV || number == NR_PWRITEV2 || number == NR_SENDTO ||
 	       number == NR_SENDMSG || number == NR_SENDMMSG || number == NR_SENDFILE;
-}
-
-static __always_inline bool receives(int number)
-{
-	return number == NR_READ || number == NR_READV || number == NR_PREADV2 || number == NR_RECVFROM ||
-	       number == NR_RECVMSG || number == NR_RECVMMSG;
 }
 
 static __always_inline bool peeks(struct pt_regs *regs, int number)
@@ -85,9 +83,8 @@ __noinline int on_call_bytes(__u64 sk, __u32 length, int sending)
 	return 0;
 }
 
-static __always_inline void on_call(struct pt_regs *regs, int number, long result)
+static __always_inline void on_call(struct task_struct *task, struct pt_regs *regs, int number, long result)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	bool sending = sends(number);
 	struct call *call;
 	struct sock *sk;
@@ -114,24 +111,40 @@ static __always_inline void on_compat_call(struct task_struct *task, struct pt_r
 		account(LEDGER_EVENT_UNSEEN_COMPAT);
 }
 
-SEC("?raw_tp/sys_exit")
-int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline bool moves_bytes(__u32 number)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	struct task_struct *task;
-	long result = ctx->args[1];
-	int number = SYSCALL_NUMBER(regs);
-	bool ours = sends(number) || receives(number) || number == NR_SPLICE;
-	bool theirs = moves_bytes_i386(number);
+	return number < SYSCALL_NUMBERS && syscall_ways[number] && syscall_ways[number] != WAY_IO_URING;
+}
 
-	if (result < 0 || (!ours && !theirs)) /* most calls of the host end here */
-		return 0;
-	task = (struct task_struct *)bpf_get_current_task();
+/* Most calls of the host end at the first test. */
+static __always_inline void on_exit_of(struct pt_regs *regs, struct task_struct *task, long result)
+{
+	int number = SYSCALL_NUMBER(regs);
+	bool ours = moves_bytes(number), theirs = moves_bytes_i386(number);
+
+	if (result < 0 || (!ours && !theirs))
+		return;
 	if (!called_by_32_bit(task)) {
 		if (ours && !peeks(regs, number))
-			on_call(regs, number, result);
+			on_call(task, regs, number, result);
 	} else if (theirs) {
 		on_compat_call(task, regs, number);
 	}
+}
+
+#ifdef BASELINE
+SEC("?raw_tp/sys_exit")
+int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	on_exit_of((struct pt_regs *)ctx->args[0], (struct task_struct *)bpf_get_current_task(),
+		   ctx->args[1]);
 	return 0;
 }
+#else
+SEC("?tp_btf/sys_exit")
+int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
+{
+	on_exit_of(regs, bpf_get_current_task_btf(), result);
+	return 0;
+}
+#endif

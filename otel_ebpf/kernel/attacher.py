@@ -29,7 +29,7 @@ from otel_ebpf.kernel.messages import (
 _WALK = Struct("<QQQQQQ")  # struct walk
 _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 _WINDOW_MINIMUM: Final = 1024
-_WORD_SLACK: Final = 16  # bpf/core/connection.h
+_WORD_SLACK: Final = 32  # bpf/core/connection.h
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Attacher:
         value = ctypes.create_string_buffer(_WALK.size)
         arguments = (request.silence_ns, request.forget_ns, int(request.count_active))
         if "visit_all" in control.programs:
-            self._run("visit_all", arguments)
+            self._run("visit_all", (*arguments, int(request.only_due)))
         else:
             libbpf().integer("bpf_map_update_elem", walks, ctypes.byref(zero), value, 0)
             for socket in _keys(control.map_fd("connections")):

@@ -64,11 +64,16 @@ class SetMode:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Visit all connections: end what silence has ended; `count_active` fills the map of active requests."""
+    """Visit all connections: end what silence has ended; `count_active` fills the map of active requests.
+
+    With `only_due` nothing is visited, and what is answered is the last walk's, while no connection is in
+    a state that silence ends (on kernels that can tell).
+    """
 
     silence_ns: int
     forget_ns: int
     count_active: bool = False
+    only_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
