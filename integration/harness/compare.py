@@ -100,7 +100,9 @@ def check_server(
         assert span.attributes["server.port"] == port, span.attributes
         assert span.attributes["network.peer.address"] == "127.0.0.1", span.attributes
         assert span.attributes["network.peer.port"] not in (0, port), span.attributes
-        assert span.duration <= one.duration + slack(_RETURN), f"longer than the client measured ({one}): {span}"
+        assert span.duration <= one.duration + slack(_RETURN), (
+            f"longer than the client measured ({one}): {span}"
+        )
     _check_near([(by_mark[one.mark], one) for one in measured], near)
 
 
@@ -128,7 +130,9 @@ def _check_common(span: SeenSpan, one: Measured, method: str, service: str, *, i
         assert span.service == service, span
     if one.start:
         assert span.start >= one.start - slack(_CLOCKS), f"before the client began ({one}): {span}"
-        assert span.end <= one.start + one.duration + slack(2 * _CLOCKS), f"after the client's end ({one}): {span}"
+        assert span.end <= one.start + one.duration + slack(2 * _CLOCKS), (
+            f"after the client's end ({one}): {span}"
+        )
 
 
 def _check_near(pairs: Sequence[tuple[SeenSpan, Measured]], limit: int) -> None:
