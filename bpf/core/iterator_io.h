@@ -8,6 +8,7 @@
 #define OTEL_EBPF_ITERATOR_IO_H
 
 #include "event.h"
+#include "syscall_io.h"
 
 struct call_in_progress {
 	__u64 socket;
@@ -66,23 +67,47 @@ static __always_inline void enter_call(struct sock *sk, struct msghdr *message, 
 		account(LEDGER_EVENT_THREADS_FULL);
 }
 
+/* A thread that stood in its receive before the hooks came was not seen to enter: its buffers are in
+ * the registers of its system call. */
+static __always_inline bool io_of_older_receive(struct io *io)
+{
+	struct task_struct *task;
+	struct pt_regs *regs = current_registers(&task);
+	int number;
+
+	if (!regs || BPF_CORE_READ(task, flags) & PF_KTHREAD || called_by_32_bit(task))
+		return false;
+	number = SYSCALL_NUMBER(regs);
+	if (!receives(number) || peeks(regs, number))
+		return false;
+	io_from_registers(io, regs, number);
+	return true;
+}
+
+/* `sk` may be NULL at the end of a send: then the call that was begun says it. */
 static __always_inline void leave_call(struct sock *sk, long result, bool sending)
 {
 	__u64 key = call_key(sending);
 	struct call_in_progress *progress = bpf_map_lookup_elem(&calls_in_progress, &key);
 	struct call *call = this_call(sending);
 
-	if (!progress || !call)
+	if (!call)
 		return;
-	if (progress->socket == (__u64)sk || !sk) {
-		sk = (struct sock *)progress->socket;
+	if (progress) {
+		__u64 socket = progress->socket;
+
 		call->io = progress->io;
-		if (sending)
-			on_send(sk, call, result);
-		else
-			on_receive(sk, call, result);
+		bpf_map_delete_elem(&calls_in_progress, &key);
+		if (sk && socket != (__u64)sk)
+			return;
+		sk = (struct sock *)socket;
+	} else if (sending || !io_of_older_receive(&call->io)) {
+		return;
 	}
-	bpf_map_delete_elem(&calls_in_progress, &key);
+	if (sending)
+		on_send(sk, call, result);
+	else
+		on_receive(sk, call, result);
 }
 
 /* Bytes that come from pages. */

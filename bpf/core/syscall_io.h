@@ -6,6 +6,23 @@
 #include "io.h"
 #include "../include/syscalls.h"
 
+static __always_inline bool receives(int number)
+{
+	return number == NR_READ || number == NR_READV || number == NR_PREADV2 || number == NR_RECVFROM ||
+	       number == NR_RECVMSG || number == NR_RECVMMSG;
+}
+
+static __always_inline bool peeks(struct pt_regs *regs, int number)
+{
+	__u64 flags = 0;
+
+	if (number == NR_RECVFROM || number == NR_RECVMMSG)
+		flags = SYSCALL_ARGUMENT4(regs);
+	else if (number == NR_RECVMSG)
+		flags = SYSCALL_ARGUMENT3(regs);
+	return flags & (MSG_PEEK | MSG_ERRQUEUE);
+}
+
 static __always_inline void unreadable(struct io *io, __u32 reason)
 {
 	io->kind = IO_UNREADABLE;

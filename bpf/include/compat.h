@@ -50,6 +50,16 @@ static __always_inline __u32 argument1_of_32_bit(struct pt_regs *regs)
 }
 #endif
 
+/* The registers of the system call that the current task is in; NULL where the helper that finds them,
+ * of 5.15 (dd6e10fbd9fb), is missing. */
+static __always_inline struct pt_regs *current_registers(struct task_struct **task)
+{
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return NULL;
+	*task = bpf_get_current_task_btf();
+	return (struct pt_regs *)bpf_task_pt_regs(*task);
+}
+
 /* Which buffers an iov_iter names: numbering and encoding changed in 5.14 and 6.4. */
 enum iterator_kind {
 	ITERATOR_FLAT, /* one user buffer, from 6.0 (fcb14cb1bdac) */

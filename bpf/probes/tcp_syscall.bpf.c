@@ -50,17 +50,6 @@ static __always_inline bool sends(int number)
 	       number == NR_SENDMSG || number == NR_SENDMMSG || number == NR_SENDFILE;
 }
 
-static __always_inline bool peeks(struct pt_regs *regs, int number)
-{
-	__u64 flags = 0;
-
-	if (number == NR_RECVFROM || number == NR_RECVMMSG)
-		flags = SYSCALL_ARGUMENT4(regs);
-	else if (number == NR_RECVMSG)
-		flags = SYSCALL_ARGUMENT3(regs);
-	return flags & (MSG_PEEK | MSG_ERRQUEUE);
-}
-
 /* splice and its like go from a pipe to a socket or from a socket to a pipe. */
 static __always_inline struct sock *spliced(struct pt_regs *regs, struct task_struct *task, bool *sending)
 {

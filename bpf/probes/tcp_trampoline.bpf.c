@@ -48,7 +48,8 @@ SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(recvmsg_exit_6, struct sock *sk, struct msghdr *message, unsigned long size, int nonblock,
 	     int flags, int *address_length, int result)
 {
-	leave_call(sk, result, false);
+	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+		leave_call(sk, result, false);
 	return 0;
 }
 
@@ -64,7 +65,8 @@ SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(recvmsg_exit_5, struct sock *sk, struct msghdr *message, unsigned long size, int flags,
 	     int *address_length, int result)
 {
-	leave_call(sk, result, false);
+	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+		leave_call(sk, result, false);
 	return 0;
 }
 

@@ -16,6 +16,8 @@ WAYS = CHECKOUT / "docs" / "ways.md"
 REPORTS = CHECKOUT / "build" / "reports"
 SLACK = 10
 """Time limits of the tests are stretched by this: what emulation was measured to cost."""
+TEST_SECONDS = 900
+"""After which one test is ended there: the longest takes two minutes on a host with nothing else to do."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def run_pytest(
         "pytest",
         *arguments,
         "--durations=15",
+        f"--timeout={TEST_SECONDS}",
         "-p",
         "no:cacheprovider",
         f"--junit-xml={share}/junit.xml",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from integration.harness.conversation import Steps, step
+from integration.harness.limits import slack
 
 OK = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 PART = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"
@@ -54,7 +55,7 @@ HEAD_END = ["until", "\r\n\r\n"]
 HELLO = ["until", "hello"]
 EOF = ["eof"]
 CLOSE = ["close"]
-PAUSE = step("sleep", 0.05)
+PAUSE = step("sleep", slack(0.05))
 AND_AGAIN_CLIENT = [["send", get("/again")], HELLO, CLOSE]
 AND_AGAIN_SERVER = [HEAD_END, ["send", OK], EOF]
 AGAIN = Due("/again", at_most=0.05)
