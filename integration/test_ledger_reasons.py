@@ -185,23 +185,24 @@ def test_ends_without_room(rung: str, start_agent: StartAgent, kind: str) -> Non
 
 
 def test_more_processes_than_the_map_holds(rung: str, start_agent: StartAgent) -> None:
-    """process_map_full: room for 64 processes, of which one forks 80, which then all do I/O."""
+    """process_map_full: room for 64 processes, of which one forks 160, which then all do I/O."""
     with threaded() as server:
         small = {**only(server.port), "capture": {"processes": 64}}
         traced = start_agent(rung, config=small)
-        command = [sys.executable, "-S", "-E", str(PROGRAMS / "forks.py"), str(server.port), "80"]
+        command = [sys.executable, "-S", "-E", str(PROGRAMS / "forks.py"), str(server.port), "160"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen(command, text=True, **pipes) as program:
             try:
                 assert program.stdout
                 assert program.stdout.readline() == "forked\n"
-                reaches(traced, "process_map_full", 16)
+                # Read once each time: who reads has no room in the map either, and is counted.
                 forked = traced.agent.ledger()["process_map_full"]
+                assert forked >= 90
                 program.communicate("go on\n", timeout=slack(20))
                 assert program.returncode == 0
             finally:
                 program.kill()
-        reaches(traced, "process_map_full", forked + 16)
+        assert traced.agent.ledger()["process_map_full"] >= forked + 90
 
 
 def test_spans_switched_off(start_agent: StartAgent) -> None:

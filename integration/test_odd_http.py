@@ -10,7 +10,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.conversation import Conversation, converse, step
 from integration.harness.limits import slack
-from integration.harness.odd_cases import CASES, CHUNKED, LONG_HEAD, OK, Due, get
+from integration.harness.odd_cases import CASES, CHUNKED, LONG_HEAD, OK, PAUSE, Due, get
 from integration.harness.spans import CLIENT, KINDS, SERVER, SeenSpan, describe
 
 
@@ -67,10 +67,12 @@ def test_events_with_gaps_of_two_seconds(traced: Traced, framing: str) -> None:
 
 
 IDLE = {
-    "length": (OK, "hello"),
-    "chunked": (CHUNKED + "5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n"),
-    "no_body": ("HTTP/1.1 204 No Content\r\n\r\n", "\r\n\r\n"),
-    "head_of_9_KiB": (LONG_HEAD, "hello"),
+    "length": ((OK,), "hello"),
+    "chunked": ((CHUNKED + "5\r\nhello\r\n0\r\n\r\n",), "0\r\n\r\n"),
+    "trailers_of_their_own": ((CHUNKED + "5\r\nhello\r\n", "0\r\n", "X-Sum: 1\r\n\r\n"), "X-Sum: 1\r\n\r\n"),
+    "end_of_its_own": ((CHUNKED + "5\r\nhello\r\n", "0\r\n", "X-Sum: 1\r\n", "\r\n"), "X-Sum: 1\r\n\r\n"),
+    "no_body": (("HTTP/1.1 204 No Content\r\n\r\n",), "\r\n\r\n"),
+    "head_of_9_KiB": ((LONG_HEAD,), "hello"),
 }
 
 
@@ -78,10 +80,11 @@ IDLE = {
 @pytest.mark.parametrize("name", IDLE)
 def test_idle_connection_does_not_hold_its_last_request(traced: Traced, name: str) -> None:
     """Within 250 ms of the last byte the kernel reports it; the batch delay and the way are added."""
-    response, end = IDLE[name]
+    sends, end = IDLE[name]
+    response = [one for part in sends for one in (["send", part], PAUSE)][:-1]
     with Conversation(
         [["send", get("/idle")], ["until", end], ["wait"], ["send", get("/later")], ["until", "hello"]],
-        [["until", "\r\n\r\n"], ["send", response], ["until", "\r\n\r\n"], ["send", OK], ["eof"]],
+        [["until", "\r\n\r\n"], *response, ["until", "\r\n\r\n"], ["send", OK], ["eof"]],
     ) as conversation:
         conversation.client.wait_waiting()
         answered = time.monotonic()

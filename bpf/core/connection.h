@@ -24,6 +24,7 @@ enum message_flag {
 	MESSAGE_CONNECT_METHOD = 1 << 3,
 	MESSAGE_EXPECTS = 1 << 4,
 	MESSAGE_LAST_CHUNK = 1 << 5, /* the end of a chunked body was seen */
+	MESSAGE_TRAILERS = 1 << 6, /* a call ended with the last chunk's own line */
 };
 
 /* How far one direction's HTTP/1 message was followed. Offsets are into connection.data. */

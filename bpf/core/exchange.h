@@ -128,6 +128,15 @@ static __always_inline void look_for_trailers(struct connection *conn, struct me
 	scan_trailers(conn->record.header.socket, message == &conn->request);
 }
 
+/* The last chunk's line in a call of its own: whole lines may follow, and an empty one ends them. */
+static __always_inline void await_trailers(struct message *message, __u64 word)
+{
+	if (word >> 32 == WORD('\n', '0', '\r', '\n', 0, 0, 0, 0))
+		message->flags |= MESSAGE_TRAILERS;
+	else if (word >> 56 != '\n')
+		message->flags &= ~MESSAGE_TRAILERS;
+}
+
 /*
  * Whether a chunked body ends with this call: its last bytes are the last chunk, at a line start.
  * A chunk whose data ends in the same seven bytes would end the exchange early; what then follows
@@ -153,7 +162,11 @@ static __always_inline void look_for_last_chunk(struct connection *conn, struct 
 	message->tail = word;
 	if ((word & ~LOW_BYTES(3)) == last_chunk && (last.length == 5 || (word >> 16 & 0xff) == '\n'))
 		message->flags |= MESSAGE_LAST_CHUNK;
-	else if (word >> 32 == WORD('\r', '\n', '\r', '\n', 0, 0, 0, 0))
+	else if (word >> 32 != WORD('\r', '\n', '\r', '\n', 0, 0, 0, 0))
+		await_trailers(message, word);
+	else if (message->flags & MESSAGE_TRAILERS)
+		message->flags |= MESSAGE_LAST_CHUNK;
+	else
 		look_for_trailers(conn, message, &last, io->kind == IO_KERNEL_BUFFERS);
 }
 

@@ -80,3 +80,13 @@ def ways(bits: int = 64) -> Path:
     options = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64"]
     _run("gcc", *wanted, *options, "-o", target, *sources, directory=PROGRAMS)
     return target
+
+
+@functools.cache
+def contend() -> Path:
+    """Build programs/contend.c."""
+    target = folder() / "contend"
+    _run(
+        "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", target, "contend.c", directory=PROGRAMS
+    )
+    return target

@@ -22,11 +22,3 @@ def with_object(directory: Path, name: str) -> Path:
     source, built = _PROGRAMS / f"{name}.bpf.c", directory / f"{name}.bpf.o"
     subprocess.run([clang, "-g", "-O2", *target, "-c", str(source), "-o", str(built)], check=True)
     return directory
-
-
-def native(directory: Path, name: str) -> Path:
-    """Compile a program of programs/ for this host; return it."""
-    source, built = _PROGRAMS / f"{name}.c", directory / name
-    clang = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang-19") or "clang-18"
-    subprocess.run([clang, "-O2", "-pthread", "-o", str(built), str(source)], check=True)
-    return built
