@@ -91,6 +91,19 @@ def test_excluded_traffic(rung: str, start_agent: StartAgent, excluded: str) -> 
         assert traced.agent.ledger()["signal_seen"] == 0
 
 
+def test_first_calls_of_excluded_processes(rung: str, start_agent: StartAgent) -> None:
+    """event_discovery: of each child's request the first call is told another way than the rest."""
+    children = 400
+    with threaded() as server:
+        traced = start_agent(rung, config={"discovery": {"include": [{"pids": [1]}]}})
+        drive(server.port, ["/json"] * 5)
+        before = traced.agent.ledger()["event_discovery"]
+        command = [sys.executable, PROGRAMS / "excluded_children.py", str(server.port), str(children)]
+        subprocess.run(command, check=True, timeout=slack(30))
+        # Asked once, for asking is itself such traffic, and it is what the lower bound allows for.
+        assert traced.agent.ledger()["event_discovery"] >= before + 4 * children - 100
+
+
 def test_more_connections_than_the_map_holds(rung: str, start_agent: StartAgent) -> None:
     """event_connections_full: 200 connections at once, room for 64 ends."""
     port = free_port()

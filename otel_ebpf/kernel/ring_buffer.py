@@ -46,28 +46,30 @@ class RingBuffer:
         again when this returns.
         """
         words, mask = self._words, self._mask
-        start = position = self._consumer[0]
-        end = min(self._producer[0], start + limit)
-        if position >= end:
-            return b"", []
-        base = start & mask
+        start = self._consumer[0]
+        # At most half a round, so that the last record too ends within the second mapping.
+        end = min(self._producer[0], start + min(limit, mask >> 1))
+        base = at = start & mask
+        stop = base + end - start
+        behind_header = _HEADER - base
         spans: list[tuple[int, int]] = []
-        while position < end:
-            offset = position - start
-            length = words[(base + offset) >> 2]
-            if length & _BUSY:
+        append = spans.append
+        while at < stop:
+            length = words[at >> 2]
+            if length < _DISCARDED:
+                offset = at + behind_header
+                append((offset, offset + length))
+            elif length & _BUSY:
                 break
-            if length & _DISCARDED:
-                length ^= _DISCARDED
             else:
-                spans.append((offset + _HEADER, offset + _HEADER + length))
-            position += (length + _HEADER + 7) & ~7
-            if base + position - start > mask + 1:
-                break  # keep the copy within the two mappings
+                length ^= _DISCARDED
+            at += (length + _HEADER + 7) & ~7
+        if at == base:
+            return b"", []
         if _WEAKLY_ORDERED:
             os.getppid()  # a system call, so that the copy is not taken from before the headers' pass
-        chunk = bytes(self._data[base : base + position - start])
-        self._consumer[0] = position
+        chunk = bytes(self._data[base:at])
+        self._consumer[0] = start + at - base
         return chunk, spans
 
     def pending(self) -> int:

@@ -60,10 +60,11 @@ class Http1:
             _, response_start, response_end, request_bytes, response_bytes, head, response_head, _, _, _,
             status, data, _, _, _,
         ) = exchange  # fmt: skip
-        if how not in _ENDED or not (head and response_head and status) or flags & _SERVER_FIRST:
+        answered = response_bytes - response_head
+        if how not in _ENDED or not (head and response_head and status and answered >= 0):
             return self._parse_unusual(exchange)
         whole = None
-        if head <= len(data):  # else the capture has cut it off
+        if head <= len(data) and not flags & _SERVER_FIRST:  # else the capture has cut it off
             whole = self._heads.whole(data[:head], source == _FROM_HEADER)
         if whole is None:
             return self._parse_unusual(exchange)
@@ -73,9 +74,7 @@ class Http1:
             request,
             status,
             request_size(exchange, data, declared, head) if asked > 0 else 0,
-            response_bytes - response_head
-            if how == _LENGTH
-            else response_size(exchange, request.method, status, 0),
+            answered if how == _LENGTH else response_size(exchange, request.method, status, 0),
         )
         return _new(
             Call,
