@@ -6,21 +6,27 @@ import ctypes
 import mmap
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from otel_ebpf.agent import Agent
+from otel_ebpf.config import Config
+from otel_ebpf.environment import read_environment
+from otel_ebpf.export.pipeline import build
+from otel_ebpf.export.settings import ExportSettings
 from otel_ebpf.kernel import misses
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.ladder import LADDERS, Rung
+from otel_ebpf.kernel.ledger import Entry
 from otel_ebpf.kernel.libbpf import libbpf
 from otel_ebpf.kernel.messages import Attach, Detach
 from otel_ebpf.kernel.misses import Misses
 from tests.kernel.btf import Btf
 from tests.kernel.build import with_object
 
-pytestmark = pytest.mark.guest
-
 SMALL = {"ring_bytes": 65536, "connections": 64, "processes": 64}
 FAULTS = 50
+RECURSIVE = (Rung("only", "recursive", ("faults_again",), "", (), ("",)),)
 
 
 def fault_in_the_kernel() -> None:
@@ -30,10 +36,10 @@ def fault_in_the_kernel() -> None:
             zeros.readinto(memoryview(pages)[page * mmap.PAGESIZE :][:8])
 
 
+@pytest.mark.guest
 def test_an_event_amid_the_same_event_is_run_or_counted(tmp_path):
     """From 6.2 on the kernel leaves it out, and says so; before, it runs the program again."""
-    recursive = (Rung("only", "recursive", ("faults_again",), "", (), ("",)),)
-    attacher = Attacher({**LADDERS, "recursive": recursive}, with_object(tmp_path, "recursive"))
+    attacher = Attacher({**LADDERS, "recursive": RECURSIVE}, with_object(tmp_path, "recursive"))
     try:
         attached = attacher.handle(Attach(**SMALL))
         counted = Misses(attached.programs, attached.links)
@@ -46,6 +52,26 @@ def test_an_event_amid_the_same_event_is_run_or_counted(tmp_path):
     assert counted.total() == 0, "what is closed says nothing"
 
 
+def test_the_agent_s_ledger_has_them(tmp_path):
+    """event_missed, on a host's kernel: 6.2 or later."""
+    attacher = Attacher({**LADDERS, "recursive": RECURSIVE}, with_object(tmp_path, "recursive"))
+    settings = {"telemetry": {"status_socket": "", "metrics": False}, "capture": SMALL}
+    nowhere = ExportSettings(traces=())
+    agent = Agent(
+        msgspec.convert(settings, Config),
+        read_environment({}),
+        lambda ledger: build(nowhere, ledger.shard),
+        attacher,
+    )
+    agent.start()
+    try:
+        fault_in_the_kernel()
+        assert agent.totals()[Entry.EVENT_MISSED] >= FAULTS
+    finally:
+        agent.stop()
+
+
+@pytest.mark.guest
 def test_offsets_are_those_of_the_running_kernel():
     btf = Btf(Path("/sys/kernel/btf/vmlinux").read_bytes())
     offsets = {field.name: field.offset for field in btf.struct("bpf_prog_info")[1]}
