@@ -33,6 +33,8 @@ BEFORE: dict[str, tuple[Sequence[Any], Sequence[Any], list[str]]] = {
         ["/new"],
     ),
 }
+IN_GUESTS = ("whole_exchanges",)
+"""An agent has to be started for each, which takes long there."""
 
 
 def _released(conversation: Conversation, both: bool) -> None:
@@ -42,7 +44,9 @@ def _released(conversation: Conversation, both: bool) -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("name", BEFORE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.guest if name in IN_GUESTS else ()) for name in BEFORE]
+)
 def test_open_before_the_agent(rung: str, start_agent: Callable[..., Traced], name: str) -> None:
     """Both ends are older than the agent, and TCP's own counters say which of them connected."""
     client, server, paths = BEFORE[name]

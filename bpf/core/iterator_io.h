@@ -14,7 +14,7 @@ struct call_in_progress {
 	__u64 socket;
 	struct io io;
 	__u32 counted; /* of a receive: bytes already reported */
-	__u32 reserved;
+	__u32 older; /* than the hooks */
 };
 
 /* Inserted at entry, deleted at exit (a receive on the kprobe rung: overwritten by the next). Key:
@@ -67,47 +67,81 @@ static __always_inline void enter_call(struct sock *sk, struct msghdr *message, 
 		account(LEDGER_EVENT_THREADS_FULL);
 }
 
-/* A thread that stood in its receive before the hooks came was not seen to enter: its buffers are in
- * the registers of its system call. */
-static __always_inline bool io_of_older_receive(struct io *io)
+/* A look without taking leaves nothing behind: it comes by tcp_cleanup_rbuf as well. */
+static __always_inline void enter_receive(struct sock *sk, struct msghdr *message, int flags)
 {
-	struct task_struct *task;
-	struct pt_regs *regs = current_registers(&task);
-	int number;
+	__u64 key = call_key(false);
 
-	if (!regs || BPF_CORE_READ(task, flags) & PF_KTHREAD || called_by_32_bit(task))
-		return false;
-	number = SYSCALL_NUMBER(regs);
-	if (!receives(number) || peeks(regs, number))
-		return false;
-	io_from_registers(io, regs, number);
-	return true;
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
+		bpf_map_delete_elem(&calls_in_progress, &key);
+	else
+		enter_call(sk, message, false);
 }
 
-/* `sk` may be NULL at the end of a send: then the call that was begun says it. */
 static __always_inline void leave_call(struct sock *sk, long result, bool sending)
 {
 	__u64 key = call_key(sending);
 	struct call_in_progress *progress = bpf_map_lookup_elem(&calls_in_progress, &key);
 	struct call *call = this_call(sending);
 
-	if (!call)
+	if (!progress || !call)
 		return;
-	if (progress) {
-		__u64 socket = progress->socket;
-
+	if (progress->socket == (__u64)sk || !sk) {
+		sk = (struct sock *)progress->socket;
 		call->io = progress->io;
-		bpf_map_delete_elem(&calls_in_progress, &key);
-		if (sk && socket != (__u64)sk)
-			return;
-		sk = (struct sock *)socket;
-	} else if (sending || !io_of_older_receive(&call->io)) {
-		return;
+		if (sending)
+			on_send(sk, call, result);
+		else
+			on_receive(sk, call, result);
 	}
-	if (sending)
-		on_send(sk, call, result);
-	else
-		on_receive(sk, call, result);
+	bpf_map_delete_elem(&calls_in_progress, &key);
+}
+
+/*
+ * A thread that stood in tcp_recvmsg before the hooks came was not seen to enter, and its leaving passes
+ * no trampoline either. Its buffers are in the registers of its system call, and what it copies comes by
+ * tcp_cleanup_rbuf. Kernel TLS comes by there too, without tcp_recvmsg.
+ */
+static __always_inline struct call_in_progress *older_receive(struct sock *sk, __u64 key)
+{
+	struct call_in_progress progress = { .socket = (__u64)sk, .older = 1 };
+	struct task_struct *task;
+	struct pt_regs *regs = current_registers(&task);
+	int number;
+
+	if (!regs || BPF_CORE_READ(task, flags) & PF_KTHREAD || called_by_32_bit(task))
+		return NULL;
+	number = SYSCALL_NUMBER(regs);
+	if (!receives(number) || peeks(regs, number) ||
+	    BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops))
+		return NULL;
+	io_from_registers(&progress.io, regs, number);
+	if (bpf_map_update_elem(&calls_in_progress, &key, &progress, BPF_ANY))
+		account(LEDGER_EVENT_THREADS_FULL);
+	return bpf_map_lookup_elem(&calls_in_progress, &key);
+}
+
+/* What a receive has copied since it began; it may say so several times. */
+static __always_inline void take_copied(struct sock *sk, int copied, bool only_older)
+{
+	__u64 key = call_key(false);
+	struct call_in_progress *progress = bpf_map_lookup_elem(&calls_in_progress, &key);
+	struct call *call = this_call(false);
+	int fresh;
+
+	if (copied <= 0 || !call)
+		return;
+	if (!progress)
+		progress = older_receive(sk, key);
+	if (!progress || progress->socket != (__u64)sk || (only_older && !progress->older))
+		return;
+	fresh = copied - (int)progress->counted;
+	if (fresh <= 0)
+		return;
+	call->io = progress->io;
+	advance(&call->io, progress->counted);
+	progress->counted = copied;
+	on_receive(sk, call, fresh);
 }
 
 /* Bytes that come from pages. */

@@ -79,6 +79,10 @@ struct tcp_sock {
 	__u64 bytes_received;
 };
 
+struct inet_connection_sock {
+	const void *icsk_ulp_ops; /* of a protocol above TCP: kernel TLS */
+};
+
 struct sockaddr_un {
 	unsigned short sun_family;
 	char sun_path[108];

@@ -31,48 +31,14 @@ SEC("?kprobe/tcp_recvmsg")
 int BPF_KPROBE(recvmsg_entry, struct sock *sk, struct msghdr *message, unsigned long size, int fourth,
 	       long fifth)
 {
-	int flags = fifth < 0 ? fourth : (int)fifth;
-	__u64 key = call_key(false);
-
-	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-		enter_call(sk, message, false);
-	else /* it comes by tcp_cleanup_rbuf too */
-		bpf_map_delete_elem(&calls_in_progress, &key);
+	enter_receive(sk, message, fifth < 0 ? fourth : (int)fifth);
 	return 0;
-}
-
-static __always_inline struct call_in_progress *older_receive(struct sock *sk, __u64 key)
-{
-	struct call_in_progress progress = { .socket = (__u64)sk };
-
-	if (!io_of_older_receive(&progress.io))
-		return NULL;
-	if (bpf_map_update_elem(&calls_in_progress, &key, &progress, BPF_ANY))
-		account(LEDGER_EVENT_THREADS_FULL);
-	return bpf_map_lookup_elem(&calls_in_progress, &key);
 }
 
 SEC("?kprobe/tcp_cleanup_rbuf")
 int BPF_KPROBE(cleanup_rbuf, struct sock *sk, int copied)
 {
-	__u64 key = call_key(false);
-	struct call_in_progress *progress = bpf_map_lookup_elem(&calls_in_progress, &key);
-	struct call *call = this_call(false);
-	int fresh;
-
-	if (copied <= 0 || !call)
-		return 0;
-	if (!progress)
-		progress = older_receive(sk, key);
-	if (!progress || progress->socket != (__u64)sk)
-		return 0;
-	fresh = copied - (int)progress->counted;
-	if (fresh <= 0)
-		return 0;
-	call->io = progress->io;
-	advance(&call->io, progress->counted);
-	progress->counted = copied;
-	on_receive(sk, call, fresh);
+	take_copied(sk, copied, false);
 	return 0;
 }
 

@@ -39,8 +39,7 @@ SEC("?fentry/tcp_recvmsg")
 int BPF_PROG(recvmsg_entry_6, struct sock *sk, struct msghdr *message, unsigned long size, int nonblock,
 	     int flags, int *address_length)
 {
-	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-		enter_call(sk, message, false);
+	enter_receive(sk, message, flags);
 	return 0;
 }
 
@@ -48,16 +47,14 @@ SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(recvmsg_exit_6, struct sock *sk, struct msghdr *message, unsigned long size, int nonblock,
 	     int flags, int *address_length, int result)
 {
-	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-		leave_call(sk, result, false);
+	leave_call(sk, result, false);
 	return 0;
 }
 
 SEC("?fentry/tcp_recvmsg")
 int BPF_PROG(recvmsg_entry_5, struct sock *sk, struct msghdr *message, unsigned long size, int flags)
 {
-	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-		enter_call(sk, message, false);
+	enter_receive(sk, message, flags);
 	return 0;
 }
 
@@ -65,8 +62,15 @@ SEC("?fexit/tcp_recvmsg")
 int BPF_PROG(recvmsg_exit_5, struct sock *sk, struct msghdr *message, unsigned long size, int flags,
 	     int *address_length, int result)
 {
-	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-		leave_call(sk, result, false);
+	leave_call(sk, result, false);
+	return 0;
+}
+
+/* Receives that were under way when the hooks came. */
+SEC("?fentry/tcp_cleanup_rbuf")
+int BPF_PROG(cleanup_rbuf, struct sock *sk, int copied)
+{
+	take_copied(sk, copied, true);
 	return 0;
 }
 

@@ -70,7 +70,7 @@ LADDERS: Ladders = {
         Rung(
             "trampoline",
             "tcp_trampoline",
-            ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry_6", "recvmsg_exit_6"),
+            ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry_6", "recvmsg_exit_6", "cleanup_rbuf"),
             _TRAMPOLINE_COST,
             (_SENDPAGE_EXIT,),
             trials=("sendmsg_entry", "recvmsg_has_6"),
@@ -78,7 +78,7 @@ LADDERS: Ladders = {
         Rung(
             "trampoline",
             "tcp_trampoline",
-            ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry_5", "recvmsg_exit_5"),
+            ("sendmsg_entry", "sendmsg_exit", "recvmsg_entry_5", "recvmsg_exit_5", "cleanup_rbuf"),
             _TRAMPOLINE_COST,
             (_SENDPAGE_EXIT,),
             trials=("sendmsg_entry",),
