@@ -24,7 +24,7 @@ COMMAND = os.environ.get("OTEL_EBPF_COMMAND", str(Path(sys.executable).parent / 
 
 STOP_SECONDS = 2.0
 READY_SECONDS = 2.0
-_START_LIMIT = 10.0
+_START_LIMIT = 30.0
 
 
 class AgentError(AssertionError):
