@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.backend import Backend
 from integration.harness.build import CLIENTS
 from integration.harness.conversation import Conversation
 from integration.harness.measured import drive, new_mark
 from integration.harness.odd_cases import OK, get
 from integration.harness.rungs import RUNGS
-from integration.harness.servers import Server, nginx, threaded
+from integration.harness.servers import Server, threaded
 from integration.harness.spans import CLIENT, SERVER, describe
 
 StartAgent = Callable[..., Traced]
@@ -141,17 +140,3 @@ def test_fork_inherits_the_decision(start_agent: StartAgent) -> None:
         conversation.finish()
     traced.backend.expect(1, port=conversation.port, kind=SERVER)
     traced.backend.expect_none(port=conversation.port, kind=CLIENT, seconds=0)
-
-
-def test_agent_does_not_trace_itself(start_agent: StartAgent) -> None:
-    """It sends HTTP/1.1 to a port that is included: the receiver is seen serving, nobody asking."""
-    with Backend() as backend, nginx() as server:
-        endpoint = backend.receiver.http_endpoint
-        port = int(endpoint.rpartition(":")[2])
-        rules = _rules([{"ports": [server.port, port]}])
-        with_http = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-        start_agent(RUNG, backend=backend, config=rules, environment=with_http)
-        drive(server.port, ["/1k.bin"] * 3)
-        backend.expect(3, port=server.port, kind=SERVER)
-        assert backend.spans(port, SERVER), "the receiver's side shows that the port is observed"
-        backend.expect_none(port=port, kind=CLIENT, seconds=0.5)

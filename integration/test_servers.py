@@ -84,21 +84,21 @@ def test_many_connections(traced: Traced, application: Application) -> None:
     """A connection for each request: accept, serve and close, in whichever worker."""
     server = application("gunicorn")
 
-    def check() -> None:
+    def once() -> None:
         mark = new_mark()
         measured = [drive(server.port, ["/json"], mark=f"{mark}-{i}")[0] for i in range(20)]
         clients, servers = _both(traced, server.port, mark, 20)
         check(SERVER, servers, measured, port=server.port, method="GET", service="shop")
         check(CLIENT, clients, measured, port=server.port, method="GET")
 
-    attempt(check)
+    attempt(once)
 
 
 def test_server_sent_events(traced: Traced, application: Application) -> None:
     """Events with silence between them are one response."""
     server = application("uvicorn")
 
-    def check() -> list[SeenSpan]:
+    def once() -> list[SeenSpan]:
         mark = new_mark()
         measured = drive(server.port, ["/json", "/events", "/json"], mark=mark)
         clients, servers = _both(traced, server.port, mark, 3)
@@ -106,7 +106,7 @@ def test_server_sent_events(traced: Traced, application: Application) -> None:
         check(CLIENT, clients, measured, port=server.port, method="GET")
         return servers
 
-    servers = attempt(check)
+    servers = attempt(once)
     (events,) = (span for span in servers if "/events" in span.target)
     assert events.duration > 600_000_000, events
 
@@ -116,7 +116,7 @@ def test_reverse_proxy(traced: Traced, application: Application) -> None:
     """nginx in front of itself: each request is served twice, and asked for once between."""
     server, count = application("nginx"), 5
 
-    def check() -> tuple[str, list[SeenSpan]]:
+    def once() -> tuple[str, list[SeenSpan]]:
         mark = new_mark()
         measured = drive(server.port, ["/proxy/1k.bin"] * count, mark=mark)
         clients, outer = _both(traced, server.port, mark, count)
@@ -124,7 +124,7 @@ def test_reverse_proxy(traced: Traced, application: Application) -> None:
         check(CLIENT, clients, measured, port=server.port, method="GET")
         return mark, outer
 
-    mark, outer = attempt(check)
+    mark, outer = attempt(once)
     inner_clients, inner = _both(traced, server.upstream, mark, count)
     by_mark = {span.mark: span for span in inner_clients}
     assert {span.service for span in inner_clients + inner} == {"nginx"}
