@@ -1,6 +1,6 @@
 """From the ring buffer's bytes to records.
 
-Hot path. Budget: 1.0 us for an exchange, its heads copied out.
+Hot path. Budget: 1.3 us for an exchange, its heads copied out.
 """
 
 from __future__ import annotations

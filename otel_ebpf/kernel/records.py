@@ -1,6 +1,6 @@
 """The records of the ring buffer as Python values. Mirrors bpf/include/wire.h.
 
-Hot path. Budget: decoding one exchange, its heads copied out, at most 1.0 us.
+Hot path. Budget: decoding one exchange, its heads copied out, at most 1.3 us.
 
 Times are CLOCK_BOOTTIME nanoseconds, 0 for "did not happen". `NamedTuple`s are filled in
 wire order straight from one `struct.unpack_from`, so the order of the fields is the ABI; behind

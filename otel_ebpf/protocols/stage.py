@@ -1,6 +1,6 @@
 """The protocols stage: records in, calls out. Runs on the reader's thread.
 
-Hot path. Budget: 0.7 us for an exchange beside its protocol's own.
+Hot path. Budget: 0.4 us for an exchange beside its protocol's own.
 
 Every exchange is counted exactly once: passed, unknown, unsupported or unparsed.
 """

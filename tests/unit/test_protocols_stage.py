@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import timeit
 from collections.abc import Sequence
 
 import pytest
@@ -448,11 +447,3 @@ def test_every_pipelined_request_is_in_the_books(turns: list[tuple[int, int, int
     )
     if len(scripts) <= 2:
         assert bench.counted == ({"stream_call": asked} if asked else {})
-
-
-def test_what_the_stage_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    bench, record = Bench(), exchange(GET, OK, response_head=len(OK) - 2)
-    best = min(timeit.repeat(lambda: bench.stage.exchange(record), number=5000, repeat=5)) / 5000 * 1e6
-    with capsys.disabled():
-        print(f"\nProtocolStage.exchange: {best:.2f} us an exchange, parsed")
-    assert best < 12
