@@ -1,7 +1,8 @@
 """HTTP/1.0 and HTTP/1.1 (RFC 9110, RFC 9112).
 
 Hot path. Budget: `parse` of a repeated exchange takes at most 1 us (benchmarks/user_space.py has
-what it takes). What the kernel has found out already, where heads end, is not looked for again; response fields are read only where the kernel did not see the response's end.
+what it takes). What the kernel has found out already, where heads end, is not looked for again;
+response fields are read only where the kernel did not see the response's end.
 """
 
 from __future__ import annotations

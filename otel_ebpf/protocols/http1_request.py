@@ -17,6 +17,7 @@ _ENTRIES_MAX = 1024
 _HEADS_MAX = 4096
 _BYTES_MAX = 256
 _TRACEPARENT = b"\r\ntraceparent: "  # as nearly everybody writes it
+_FOLD = (b" ", b"\t")
 _TRACEPARENT_SIZE = len(_TRACEPARENT) + 55
 
 
@@ -58,7 +59,7 @@ class Heads:
         if traced:
             at = head.find(_TRACEPARENT)
             behind = at + _TRACEPARENT_SIZE
-            if at < 0 or head[behind : behind + 2] != b"\r\n":
+            if at < 0 or head[behind : behind + 2] != b"\r\n" or head[behind + 2 : behind + 3] in _FOLD:
                 return None
             head = head[:at] + head[behind:]
         key = hash(head)
