@@ -41,7 +41,7 @@ struct message {
 	__u16 status;
 	__u8 state; /* enum head_state */
 	__u8 flags; /* enum message_flag */
-	__u16 passed; /* scratch of the scan */
+	__u16 reserved;
 };
 
 /*

@@ -4,7 +4,10 @@
  * on_end_of_stream when a read found the peer's FIN.
  *
  * Hot path. Budget, by the kernel's own run-time statistics on the development hosts: 1.8 us a
- * request on nginx (one receive, two sends, one EAGAIN), programs' entry and exit included.
+ * request on nginx (a receive, two sends, one EAGAIN in five) and its excluded client (a send, a
+ * receive); measured: 1.9. Of it 0.3 are empty programs' five runs, 0.3 three reads of user memory
+ * (75 ns each at best), 0.2 the copy to the ring buffer, 0.1 three clock reads. A helper costs 7 ns and
+ * what it does, a look-up in a hash map 25, one in an array nothing.
  */
 #ifndef OTEL_EBPF_EVENT_H
 #define OTEL_EBPF_EVENT_H
@@ -193,9 +196,15 @@ static __noinline struct connection *same_unix(struct connection *conn, struct s
 	return NULL;
 }
 
-/* One call's bytes. Gives the lock back. */
-static __always_inline void count_bytes(struct connection *conn, struct sock *sk, struct call *call,
-					__u32 length, bool sending)
+#ifdef BASELINE
+#define COUNT_INLINE __always_inline /* part of count_bytes_of */
+#else
+#define COUNT_INLINE INLINE_IF_NEW
+#endif
+
+/* One call's bytes, under the lock. */
+static COUNT_INLINE int count_bytes(struct connection *conn, struct sock *sk, struct call *call, __u32 length,
+				    __u32 sending)
 {
 	bool request = sending == (conn->record.header.role == ROLE_CLIENT);
 	__u64 now = bpf_ktime_get_boot_ns();
@@ -214,8 +223,22 @@ static __always_inline void count_bytes(struct connection *conn, struct sock *sk
 		conn->sent += length;
 	else
 		conn->received += length;
-	release(conn);
+	return 0;
 }
+
+#ifdef BASELINE
+/* Old verifiers walk `count_bytes` for each state in which it may be called: here it is global, for the
+ * same reasons as `scan_step`. */
+__noinline int count_bytes_of(__u64 sk, __u32 length, int sending)
+{
+	struct connection *conn = find_connection(sk);
+	struct call *call = this_call(sending);
+
+	if (conn && call)
+		count_bytes(conn, (struct sock *)sk, call, length, sending);
+	return 0;
+}
+#endif
 
 /*
  * The connection that a call's bytes belong to, locked; NULL where they are none of ours, which is
@@ -251,7 +274,12 @@ static __always_inline void on_bytes(struct sock *sk, struct call *call, __u32 l
 	if (!conn)
 		return;
 	call->thread = thread;
+#ifdef BASELINE
+	count_bytes_of((__u64)sk, length, sending);
+#else
 	count_bytes(conn, sk, call, length, sending);
+#endif
+	release(conn);
 }
 
 static __always_inline void on_send(struct sock *sk, struct call *call, long result)

@@ -13,9 +13,15 @@
 #include "context.h"
 
 #define HEAD_MAX 8192
+#ifdef BASELINE /* old verifiers tell more ways through a round apart */
+#define WORDS_LOOKED_AT 1
+#define SCAN_ROUNDS 56 /* words and lines */
+#else
 #define WORDS_LOOKED_AT 4 /* in one round, so that most lines need but one */
 #define SCAN_ROUNDS 40 /* lines, or rounds without one, in one go: most heads need no second */
-#define SCAN_STEPS 40 /* further goes, for HEAD_MAX in lines of five bytes and more */
+#endif
+#define SCAN_STEPS \
+	40 /* further goes, for HEAD_MAX in lines of five bytes (old kernels: two words) and more */
 #define LINE_KEPT 128 /* of a line that is moved to the front of the window */
 #define WINDOW_STEP 512 /* bytes that are looked at in one go behind the capture */
 
@@ -214,25 +220,24 @@ static __always_inline __u32 to_next_line(struct connection *conn, __u64 at)
 }
 
 /* Looks at what arrived since the last call: [position, end) of data. */
-static __noinline int scan(struct connection *conn, struct message *message, bool request)
+static INLINE_IF_NEW int scan(struct connection *conn, struct message *message, bool request)
 {
 	for (int i = 0; i < SCAN_ROUNDS; i++) {
 		__u32 at = message->position, end = message->end, next;
 
 		if (at >= end || message->state != HEAD_OPEN)
 			break;
-		next = THROUGH_MEMORY(message->passed, to_next_line(conn, at));
+		next = to_next_line(conn, at);
 		if (!next) {
 			at += WORDS_LOOKED_AT * 8;
 			message->position = at < end ? at : end;
 			continue;
 		}
-		next += at;
+		next = THROUGH_MEMORY(message->position, at + next);
 		if (next > end) {
 			message->position = end; /* a line end of what stood here before */
 			continue;
 		}
-		message->position = next;
 		if (!take_line(conn, message, next, request))
 			continue;
 		message->line = next;

@@ -49,13 +49,12 @@ static __always_inline void on_moved(struct sock *sk, __u32 length, bool sending
 
 	if (!conn)
 		return;
-	if (!call) { /* cannot be: for the verifier */
-		release(conn);
-		return;
+	if (call) { /* always: for the verifier */
+		call->thread = task->pid;
+		current_io(&call->io, task);
+		count_bytes(conn, sk, call, length, sending);
 	}
-	call->thread = task->pid;
-	current_io(&call->io, task);
-	count_bytes(conn, sk, call, length, sending);
+	release(conn);
 }
 
 SEC("?tp_btf/sock_send_length")
