@@ -102,7 +102,7 @@ static __always_inline void leave_call(struct sock *sk, long result, bool sendin
  * no trampoline either. Its buffers are in the registers of its system call, and what it copies comes by
  * tcp_cleanup_rbuf. Kernel TLS comes by there too, without tcp_recvmsg.
  */
-static __always_inline struct call_in_progress *older_receive(struct sock *sk, __u64 key)
+static __noinline struct call_in_progress *older_receive(struct sock *sk, __u64 key)
 {
 	struct call_in_progress progress = { .socket = (__u64)sk, .older = 1 };
 	struct task_struct *task;

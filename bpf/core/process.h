@@ -145,7 +145,7 @@ static __always_inline void announce_process(struct task_struct *task)
 }
 
 /* The current process's entry, made and announced at its first I/O; NULL when the map is full. */
-static __always_inline struct process_control *current_process(__u32 tgid)
+static __noinline struct process_control *current_process(__u32 tgid)
 {
 	struct process_control *known = bpf_map_lookup_elem(&processes, &tgid);
 	struct process_control fresh = { .announced = 1 };

@@ -59,19 +59,6 @@ static __always_inline struct sock *spliced(struct pt_regs *regs, struct task_st
 	return to ? to : socket_of(task, SYSCALL_ARGUMENT1(regs));
 }
 
-/*
- * The call's bytes, described in its struct call. A global function: the verifier walks it once, on
- * its own, and not for each of the many ways of finding out what a system call did.
- */
-__noinline int on_call_bytes(__u64 sk, __u32 length, int sending)
-{
-	struct call *call = this_call(!!sending);
-
-	if (call)
-		on_bytes((struct sock *)sk, call, length, !!sending);
-	return 0;
-}
-
 static __always_inline void on_call(struct task_struct *task, struct pt_regs *regs, int number, long result)
 {
 	bool sending = sends(number);
@@ -86,7 +73,7 @@ static __always_inline void on_call(struct task_struct *task, struct pt_regs *re
 		result = message_bytes(regs, result);
 	io_from_registers(&call->io, regs, number);
 	if (result > 0)
-		on_call_bytes((__u64)sk, result, sending);
+		on_bytes(sk, call, result, sending);
 	else if (!sending)
 		on_end_of_stream(sk);
 }
