@@ -33,6 +33,7 @@ __all__ = ["Services"]
 
 KEPT_SECONDS = 30.0
 CHECKED_AT_ONCE = 16
+VANTAGES_KEPT = 8192
 
 Key = tuple[int, int]  # (pid in the initial namespace, start in boot-time nanoseconds)
 
@@ -106,6 +107,8 @@ class Services:
         except KeyError:
             known = self._known(vantage)
             allowed = self._discovery.allows(known.decision, vantage.server_port)
+            if len(self._found) >= VANTAGES_KEPT:  # a client may ask any number of servers
+                self._found.clear()
             found = self._found[vantage] = known.service if allowed else None
             return found
 

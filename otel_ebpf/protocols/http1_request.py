@@ -44,11 +44,11 @@ class Heads:
     __slots__ = ("_asked", "_fields", "_reader", "_whole")
 
     def __init__(self) -> None:
-        # By the hash of the head, which holds secrets. Bytes are hashed with 64 bits of SipHash under a key
+        # Heads and fields by their hash, as they hold secrets. Bytes are hashed with 64 bits of SipHash under a key
         # of this process: that two heads meet is less likely than that a bit of memory flips.
         self._whole: dict[int, WholeHead] = {}
         self._asked: dict[bytes, Asked] = {}
-        self._fields: dict[bytes, Fields] = {}
+        self._fields: dict[int, Fields] = {}
         self._reader = FieldReader()
 
     def whole(self, head: bytes, traced: bool) -> WholeHead | None:
@@ -100,12 +100,13 @@ class Heads:
 
     def fields(self, block: bytes) -> Fields:
         """Read the fields behind the request line, see `http1_fields`. Short heads are remembered whole."""
-        found = self._fields.get(block)
+        key = hash(block)
+        found = self._fields.get(key)
         if found is not None:
             return found
         found = self._reader.read(block)
         if found.context is None and len(block) <= _BYTES_MAX:
             if len(self._fields) >= _ENTRIES_MAX:
                 self._fields.clear()
-            self._fields[block] = found
+            self._fields[key] = found
         return found

@@ -14,7 +14,7 @@ from otel_ebpf.identity.discovery import Decision, Discovery, Verdict
 from otel_ebpf.identity.model import Process, Service
 from otel_ebpf.identity.process import read_process
 from otel_ebpf.identity.resource import Resources
-from otel_ebpf.identity.services import KEPT_SECONDS, Services
+from otel_ebpf.identity.services import KEPT_SECONDS, VANTAGES_KEPT, Services
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import Role
 
@@ -198,3 +198,11 @@ def test_records_captured_before_the_kernel_was_told_are_filtered() -> None:
     assert observed.services.admitted(vantage(process=4_000_001, server_port=81))
     assert not observed.services.admitted(vantage(process=4_000_002))
     assert Observed().services.admitted(vantage(process=4_000_002))
+
+
+def test_a_client_of_many_servers_fills_no_memory() -> None:
+    observed = Observed()
+    service = observed.services.seen(notice())
+    for number in range(VANTAGES_KEPT + 10):
+        assert observed.services.admitted(vantage(server_port=number)) is service
+    assert 0 < len(observed.services._found) <= VANTAGES_KEPT
