@@ -44,8 +44,8 @@ class Heads:
     __slots__ = ("_asked", "_fields", "_reader", "_whole")
 
     def __init__(self) -> None:
-        # Heads and fields by their hash, as they hold secrets. Bytes are hashed with 64 bits of SipHash under a key
-        # of this process: that two heads meet is less likely than that a bit of memory flips.
+        # Heads and fields by their hash, as they hold secrets. Bytes are hashed with 64 bits of SipHash under
+        # a key of this process: that two meet is less likely than that a bit of memory flips.
         self._whole: dict[int, WholeHead] = {}
         self._asked: dict[bytes, Asked] = {}
         self._fields: dict[int, Fields] = {}
