@@ -31,6 +31,7 @@ from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from otel_ebpf.kernel.memory import give_back_memory
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, Walked
 from otel_ebpf.kernel.misses import Misses
+from otel_ebpf.kernel.pace import Pace
 from otel_ebpf.kernel.reader import BATCH_BYTES, Reader
 from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, Record
 from otel_ebpf.kernel.ring_buffer import RingBuffer
@@ -48,9 +49,6 @@ from otel_ebpf.signals.stage import SignalStage
 __all__ = ["Agent", "attach_request"]
 
 logger = logging.getLogger(__name__)
-
-BATCH_PAUSE: Final = 0.01
-"""Seconds between two batches: at load the kernel wakes nobody, and each pass has more to read."""
 
 TICK: Final = 0.1
 SILENCE_NS: Final = 120_000_000
@@ -163,11 +161,12 @@ class Agent:
         tick = now + TICK
         second = now + 1.0
         collection = now + interval
+        pace = Pace()
         while not self.stopping.is_set():
-            if not self._take_batch():
+            if not (taken := self._take_batch()):
                 self._ring.wait(TICK)
             elif self._ring.pending() < BATCH_BYTES:
-                time.sleep(BATCH_PAUSE)
+                time.sleep(pace.pause(taken))
             now = time.monotonic()
             if now >= tick:
                 tick = now + TICK
