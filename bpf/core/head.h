@@ -20,6 +20,11 @@
 #define WORDS_LOOKED_AT 4 /* in one round, so that most lines need but one */
 #define SCAN_ROUNDS 40 /* lines, or rounds without one, in one go: most heads need no second */
 #endif
+#ifdef TRUSTED_SOCKETS
+#define ROUNDS_AT_ONCE 24 /* of a call's first bytes, where the verifier walks them anew for each caller */
+#else
+#define ROUNDS_AT_ONCE SCAN_ROUNDS
+#endif
 #define SCAN_STEPS \
 	40 /* further goes, for HEAD_MAX in lines of five bytes (old kernels: two words) and more */
 #define LINE_KEPT 128 /* of a line that is moved to the front of the window */
@@ -220,9 +225,9 @@ static __always_inline __u32 to_next_line(struct connection *conn, __u64 at)
 }
 
 /* Looks at what arrived since the last call: [position, end) of data. */
-static INLINE_IF_NEW int scan(struct connection *conn, struct message *message, bool request)
+static INLINE_IF_NEW int scan(struct connection *conn, struct message *message, bool request, int rounds)
 {
-	for (int i = 0; i < SCAN_ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		__u32 at = message->position, end = message->end, next;
 
 		if (at >= end || message->state != HEAD_OPEN)
@@ -315,7 +320,7 @@ __noinline int scan_step(__u64 sk, int request)
 		advance(&conn->rest, done);
 		conn->rest_length -= done;
 	}
-	scan(conn, message, request);
+	scan(conn, message, request, SCAN_ROUNDS);
 	return message->state == HEAD_OPEN && (message->position < message->end || conn->rest_length);
 }
 

@@ -22,31 +22,41 @@ static __always_inline __u32 capture_room(const struct exchange_record *record, 
 	return response_capture - record->response_captured;
 }
 
+/* Follows the head through what has just been captured, conn->copied bytes. */
+static __always_inline void follow_captured(struct connection *conn, struct message *message, bool request)
+{
+	bool first = message->end == message->line && !message->consumed;
+
+	if (message->state != HEAD_OPEN || !conn->copied)
+		return;
+	message->end = conn->record.request_captured;
+	if (!request)
+		message->end += conn->record.response_captured;
+	if (first && !may_be_http(conn, message, request))
+		message->state = HEAD_UNKNOWN;
+	else
+		scan(conn, message, request, ROUNDS_AT_ONCE);
+}
+
 /*
- * Follows the head through a call's bytes, conn->copied of which have just been captured, and looks
- * for the end of a chunked body. Global for the same reasons as `scan_step`.
+ * Follows a message through the rest of a call's bytes, and looks for the end of a chunked body. Global
+ * for the same reasons as `scan_step`. New kernels have looked at what was captured before: it is all
+ * that most calls need, and they are spared the look-up.
  */
 __noinline int follow(__u64 sk, __u32 length, int request, int sending)
 {
 	struct connection *conn = find_connection(sk);
 	struct call *call = this_call(sending);
 	struct message *message;
-	__u32 done, captured;
+	__u32 done;
 
 	if (!conn || !call)
 		return 0;
 	message = request ? &conn->request : &conn->response;
-	captured = conn->record.request_captured + (request ? 0 : conn->record.response_captured);
 	done = conn->copied;
-	if (message->state == HEAD_OPEN && done) {
-		bool first = message->end == message->line && !message->consumed;
-
-		message->end = captured;
-		if (first && !may_be_http(conn, message, request))
-			message->state = HEAD_UNKNOWN;
-		else
-			scan(conn, message, request);
-	}
+#ifndef TRUSTED_SOCKETS
+	follow_captured(conn, message, request);
+#endif
 	if (message->state == HEAD_OPEN && (message->position < message->end || done < length)) {
 		conn->rest = call->io;
 		conn->rest_length = length - done;
@@ -73,7 +83,12 @@ static __always_inline void take_bytes(struct connection *conn, struct call *cal
 		conn->record.response_captured += conn->copied;
 	if (message->state == HEAD_OPEN && conn->copied < length && conn->copied < room)
 		message->state = HEAD_UNKNOWN; /* unreadable: the head has a hole */
-	if (message->state == HEAD_OPEN || message->flags & MESSAGE_CHUNKED)
+#ifdef TRUSTED_SOCKETS
+	request = THROUGH_MEMORY(call->reserved, request);
+	message = message_of(conn, request);
+	follow_captured(conn, message, request);
+#endif
+	if (message->state == HEAD_OPEN || message->context_at || message->flags & MESSAGE_CHUNKED)
 		follow(conn->record.header.socket, length, request, sending);
 }
 
