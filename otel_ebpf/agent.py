@@ -135,7 +135,13 @@ class Agent:
             if counted
             else None
         )
-        self._protocols = ProtocolStage(self._shard, self._ids, self._control, self._unsupported)
+        self._protocols = ProtocolStage(
+            self._shard,
+            self._ids,
+            self._control,
+            self._unsupported,
+            max_connections=config.capture.connections,
+        )
         self._signals = SignalStage(
             self._shard,
             lambda: self._clock_offset,

@@ -74,6 +74,10 @@ class Protocol(Interface):
         """True where the accepting side greets; others are never asked about such an exchange."""
 
     @property
+    def followed(self) -> bool:
+        """True for the one whose heads the kernel follows: a record in which it saw both end is its."""
+
+    @property
     def interleaved(self) -> bool:
         """True where the two sides do not take turns: its connections are put in stream mode."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from otel_ebpf.kernel.records import Capture, Close, Exchange, Piece
@@ -30,19 +31,25 @@ def judge(protocols: Sequence[Protocol], request: bytes, response: bytes) -> tup
 
 
 class Claims:
-    """Claims by connection key, bounded: the oldest goes when it is full, and is made again in time."""
+    """Claims by connection key, bounded: the oldest goes when it is full, and is made again in time.
 
-    __slots__ = ("_maximum", "_misses", "_protocols", "_server_first", "claimed")
+    Ordered dictionaries: the first key of a plain one is looked for behind all that were deleted before.
+    """
+
+    __slots__ = ("_followed", "_maximum", "_misses", "_protocols", "_server_first", "claimed")
 
     def __init__(self, protocols: Sequence[Protocol], maximum: int) -> None:
         self._protocols = tuple(protocols)
         self._server_first = tuple(protocol for protocol in protocols if protocol.server_first)
+        self._followed = next((protocol for protocol in protocols if protocol.followed), None)
         self._maximum = maximum
-        self._misses: dict[int, int] = {}
-        self.claimed: dict[int, Protocol] = {}
+        self._misses: OrderedDict[int, int] = OrderedDict()
+        self.claimed: OrderedDict[int, Protocol] = OrderedDict()
 
     def look(self, record: Exchange) -> tuple[Claim, Protocol | None]:
         """Judge an exchange. LIKELY suffices where there was no response at all."""
+        if record.request_head and record.response_head and self._followed is not None:
+            return Claim.YES, self._followed
         protocols = self._server_first if record.flags & _SERVER_FIRST else self._protocols
         claim, protocol = judge(protocols, record.request, record.response)
         if claim is Claim.LIKELY and record.response_bytes:
@@ -52,7 +59,7 @@ class Claims:
     def hold(self, key: int, protocol: Protocol) -> None:
         """Note that `protocol` speaks on the connection."""
         if len(self.claimed) >= self._maximum:
-            del self.claimed[next(iter(self.claimed))]
+            self.claimed.popitem(last=False)
         self.claimed[key] = protocol
         self._misses.pop(key, None)
 
@@ -60,7 +67,7 @@ class Claims:
         """Count an exchange that no protocol claims; True when the connection should be given up."""
         misses = self._misses.pop(key, 0) + 1
         if len(self._misses) >= self._maximum:
-            del self._misses[next(iter(self._misses))]
+            self._misses.popitem(last=False)
         self._misses[key] = misses
         return misses % MISSES_MAX == 0  # again later, should the kernel not have heard
 

@@ -33,6 +33,7 @@ class Http1:
     name = "http"
     supported = True
     server_first = False
+    followed = True
     interleaved = False
 
     def __init__(self) -> None:

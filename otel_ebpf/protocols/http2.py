@@ -25,6 +25,7 @@ class Http2:
     name = "http2"
     supported = False
     server_first = False
+    followed = False
     interleaved = True
 
     def claim(self, request: bytes, response: bytes) -> Claim:

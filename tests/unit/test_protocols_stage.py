@@ -351,6 +351,7 @@ class Chatter:
     name = "chatter"
     supported = True
     server_first = True
+    followed = False
     interleaved = True
 
     def claim(self, request: bytes, response: bytes) -> Claim:
