@@ -12,7 +12,7 @@ import pytest
 
 from otel_ebpf.export.books import SPANS
 from otel_ebpf.export.outcome import Outcome, Verdict
-from otel_ebpf.export.queue import SpanQueue
+from otel_ebpf.export.queue import Batch, SpanQueue
 from otel_ebpf.export.sender import Backoff, Sender
 from otel_ebpf.export.settings import QueueSettings
 from otel_ebpf.kernel.ledger import Ledger
@@ -118,6 +118,22 @@ def test_what_is_queued_at_the_stop_is_sent() -> None:
     assert balance(stage.ledger, SPANS) == {"passed": 5}
 
 
+def test_what_is_queued_when_the_stop_comes_amid_a_look_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Told(), delay=60)
+    take = stage.queue.take
+
+    def take_and_stop(partial: bool) -> Batch | None:
+        batch = take(partial)
+        stage.ask_to_stop(60)
+        return batch
+
+    monkeypatch.setattr(stage.queue, "take", take_and_stop)
+    stage.put(5)
+    stage.sender.start()
+    stage.join()
+    assert balance(stage.ledger, SPANS) == {"passed": 5}
+
+
 def test_partial_success_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage(Told(Outcome(Verdict.ACCEPTED, "two were bad", rejected=2)))
     with stage.running():
@@ -182,6 +198,22 @@ def test_a_stop_gives_a_batch_in_backoff_one_last_attempt(monkeypatch: pytest.Mo
     with stage.running():
         stage.put(10)
         stage.wait_for_an_attempt()
+    assert balance(stage.ledger, SPANS) == {"passed": 10}
+
+
+def test_a_stop_amid_an_attempt_that_fails_gives_it_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "FIRST", 3600.0)
+    stage = Stage(Told(RETRY))
+    send = stage.exporter.send
+
+    def stop_and_send(body: bytes, timeout: float) -> Outcome:
+        stage.ask_to_stop(60)
+        return send(body, timeout)
+
+    monkeypatch.setattr(stage.exporter, "send", stop_and_send)
+    stage.put(10)
+    stage.sender.start()
+    stage.join()
     assert balance(stage.ledger, SPANS) == {"passed": 10}
 
 
