@@ -36,8 +36,12 @@ def traced(rung: str) -> Iterator[Traced]:
     halves = POOL[: len(POOL) // 2], POOL[len(POOL) // 2 :]
     behind_unix_sockets = [{"executable": "*/nginx"}, {"command_line": "*gunicorn*shop:app*"}]
     include = [*({"ports": list(half)} for half in halves), *behind_unix_sockets]
-    config = {"discovery": {"include": include}}
-    with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung, config=config) as agent:
+    options: dict[str, Any] = {
+        "config": {"discovery": {"include": include}},
+        # A backend that a busy host holds up for a moment is no reason to lose spans.
+        "environment": {"OTEL_BSP_MAX_QUEUE_SIZE": "65536"},
+    }
+    with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung, **options) as agent:
         assert agent.rung_in_use() == rung
         yield Traced(agent, backend)
 

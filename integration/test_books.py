@@ -13,7 +13,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.books import KERNEL_OUTCOMES, imbalances, settled, since, total
 from integration.harness.build import CLIENTS
-from integration.harness.limits import SLACK, slack, wait_until
+from integration.harness.limits import PATIENCE, SLACK, slack, wait_until
 from integration.harness.measured import drive
 from integration.harness.servers import Server, nginx, threaded
 from integration.harness.spans import CLIENT, SERVER
@@ -35,7 +35,7 @@ def _ab(server: Server, requests: int, connections: int = 8, *options: str) -> i
     url = f"http://127.0.0.1:{server.port}/1k.bin"
     command = ["ab", "-q", "-r", "-n", str(requests), "-c", str(connections), *options, url]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=slack(30), stdin=subprocess.DEVNULL
+        command, capture_output=True, text=True, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL
     )
     found = re.search(r"Complete requests:\s+(\d+)", done.stdout)
     assert found, done.stdout
@@ -55,8 +55,8 @@ def _without_strangers(once: Callable[[], T], is_exact: Callable[[T], bool]) -> 
     return made
 
 
-def _books(traced: Traced, seconds: float = 10) -> dict[str, int]:
-    ledger = settled(traced.agent.ledger, seconds)
+def _books(traced: Traced) -> dict[str, int]:
+    ledger = settled(traced.agent.ledger)
     assert not imbalances(ledger), imbalances(ledger)
     return ledger
 
@@ -71,7 +71,7 @@ def test_every_request_is_in_the_books(rung: str, start_agent: StartAgent, optio
         before = traced.agent.ledger()
         assert _ab(server, REQUESTS, 4, *options) == REQUESTS
         due = before["export_seen"] + 2 * REQUESTS
-        wait_until(lambda: traced.agent.ledger()["export_passed"] >= due, 20, every=0.2)
+        wait_until(lambda: traced.agent.ledger()["export_passed"] >= due, every=0.2)
         books = since(before, _books(traced))
         assert books["signal_seen"] == 2 * REQUESTS, books
         assert books["signal_aggregated"] == books["signal_span"] == 2 * REQUESTS, books
@@ -150,7 +150,7 @@ def _wrk(server: Server, *options: str, pace: int = 0) -> int:
     url = f"http://127.0.0.1:{server.port}/1k.bin"
     command = ["wrk", "-t1", "-c16", "-d1s", *options, url, *(["--", str(pace)] if pace else [])]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=slack(30), stdin=subprocess.DEVNULL
+        command, capture_output=True, text=True, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL
     )
     found = re.search(r"(\d+) requests in", done.stdout)
     assert found, done.stdout

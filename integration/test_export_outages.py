@@ -34,8 +34,8 @@ def _only(server: Server, **traces: int) -> dict[str, Any]:
     return {"discovery": {"include": [{"pids": [server.program.pid]}]}, "traces": traces}
 
 
-def _wait(traced: Traced, entry: str, count: int, seconds: float = 6) -> dict[str, int]:
-    wait_until(lambda: traced.agent.ledger()[entry] >= count, seconds, every=0.1)
+def _wait(traced: Traced, entry: str, count: int) -> dict[str, int]:
+    wait_until(lambda: traced.agent.ledger()[entry] >= count, every=0.1)
     ledger = settled(traced.agent.ledger)
     assert ledger[entry] == count, f"{entry}: { {name: n for name, n in ledger.items() if n} }"
     assert not imbalances(ledger), imbalances(ledger)
@@ -49,11 +49,11 @@ def test_backend_that_comes_late(start_agent: StartAgent, server: Server) -> Non
         environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
         traced = start_agent(RUNG, backend=unused, config=_only(server), environment=environment)
         drive(server.port, ["/json"] * COUNT)
-        assert wait_until(lambda: traced.agent.ledger()["export_seen"] >= COUNT, 4)
+        assert wait_until(lambda: traced.agent.ledger()["export_seen"] >= COUNT)
         time.sleep(0.5)
         assert traced.agent.ledger()["export_passed"] == 0
         with Backend(grpc_port=port) as backend:
-            backend.expect(COUNT, port=server.port, kind=SERVER, seconds=12)
+            backend.expect(COUNT, port=server.port, kind=SERVER)
             assert _wait(traced, "export_passed", COUNT)["export_in_flight"] == 0
             traced.agent.stop()
 
@@ -63,7 +63,7 @@ def test_backend_that_is_away_for_a_while(start_agent: StartAgent, server: Serve
     traced = start_agent(RUNG, config=_only(server))
     traced.backend.receiver.answers.extend([Answer(grpc="UNAVAILABLE", retry_delay=0.1)] * 3)
     drive(server.port, ["/json"] * COUNT)
-    traced.backend.expect(COUNT, port=server.port, kind=SERVER, seconds=10)
+    traced.backend.expect(COUNT, port=server.port, kind=SERVER)
     _wait(traced, "export_passed", COUNT)
 
 
@@ -77,7 +77,8 @@ def test_refusal_for_good(start_agent: StartAgent, server: Server) -> None:
 
 def test_partial_success(start_agent: StartAgent, server: Server) -> None:
     """What the backend says that it rejected is export_rejected, and its words are in the log."""
-    environment = {"OTEL_METRICS_EXPORTER": "none"}
+    one_batch = {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(COUNT), "OTEL_BSP_SCHEDULE_DELAY": "60000"}
+    environment = {"OTEL_METRICS_EXPORTER": "none", **one_batch}
     traced = start_agent(RUNG, config=_only(server), environment=environment)
     traced.backend.receiver.answers.append(Answer(rejected=2, message="two were too old"))
     drive(server.port, ["/json"] * COUNT)
@@ -91,7 +92,7 @@ def test_age_limit(start_agent: StartAgent, server: Server) -> None:
     traced = start_agent(RUNG, config=_only(server, max_age_seconds=1))
     traced.backend.receiver.answer = Answer(grpc="UNAVAILABLE")
     drive(server.port, ["/json"] * COUNT)
-    _wait(traced, "export_expired", COUNT, seconds=8)
+    _wait(traced, "export_expired", COUNT)
 
 
 def test_queue_without_room(start_agent: StartAgent, server: Server) -> None:
@@ -100,7 +101,7 @@ def test_queue_without_room(start_agent: StartAgent, server: Server) -> None:
     traced = start_agent(RUNG, config=_only(server), environment=environment)
     traced.backend.receiver.answer = Answer(grpc="UNAVAILABLE")
     drive(server.port, ["/json"] * 100)
-    assert wait_until(lambda: traced.agent.ledger()["export_seen"] == 100, 6)
+    assert wait_until(lambda: traced.agent.ledger()["export_seen"] == 100)
     ledger = settled(traced.agent.ledger)
     assert not imbalances(ledger), imbalances(ledger)
     # The queue's 16, and at most a batch or two on the way.
@@ -115,7 +116,7 @@ def test_backend_that_hangs(start_agent: StartAgent, server: Server, seconds: fl
     traced.backend.receiver.answer = Answer(hang=seconds)
     for burst in range(1, 4):
         drive(server.port, ["/json"] * 20)
-        assert wait_until(lambda due=20 * burst: traced.agent.ledger()["signal_seen"] == due, 3)  # type: ignore[misc]
+        assert wait_until(lambda due=20 * burst: traced.agent.ledger()["signal_seen"] == due)  # type: ignore[misc]
     traced.agent.stop()
 
 
@@ -132,7 +133,7 @@ def test_backend_that_answers_garbage(start_agent: StartAgent, server: Server, p
         before = traced.agent.resident_bytes()
         for burst in range(1, 4):
             drive(server.port, ["/json"] * 50)
-            assert wait_until(lambda due=50 * burst: traced.agent.ledger()["signal_seen"] == due, 3)  # type: ignore[misc]
+            assert wait_until(lambda due=50 * burst: traced.agent.ledger()["signal_seen"] == due)  # type: ignore[misc]
         time.sleep(1)
         ledger = settled(traced.agent.ledger)
         assert ledger["export_passed"] == 0

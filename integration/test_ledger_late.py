@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from integration.harness.books import imbalances, settled
-from integration.harness.conversation import step
+from integration.harness.conversation import Conversation, step
 from integration.harness.measured import drive
 from integration.harness.odd_cases import LONG_HEAD, OK, PIPELINING, get
+from integration.harness.ports import free_port
 from integration.harness.provoke import StartAgent, notices_arrive, observe, only, reaches
 from integration.harness.servers import threaded
 from tests.otlp_receiver import Answer
@@ -18,13 +19,16 @@ HELLO = ["until", "hello"]
 
 def test_response_that_goes_on_after_silence(rung: str, start_agent: StartAgent) -> None:
     """protocol_amended: the span has left by then, and what follows is counted."""
-    traced, port = observe(
-        start_agent,
-        rung,
+    port = free_port()
+    traced = start_agent(rung, config=only(port))
+    with Conversation(
         [["send", get("/late")], HELLO, ["until", "after all"], ["close"]],
-        [HEAD_END, ["send", LONG_HEAD], step("sleep", 0.6), ["send", "after all"], ["eof"]],
-    )
-    traced.backend.expect(2, port=port)
+        [HEAD_END, ["send", LONG_HEAD], ["wait"], ["send", "after all"], ["eof"]],
+        server_options={"port": port},
+    ) as conversation:
+        traced.backend.expect(2, port=port)
+        conversation.server.release()
+        conversation.finish()
     reaches(traced, "protocol_amended", 2)
     notices_arrive(traced, 4)
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.limits import slack, wait_until
+from integration.harness.limits import wait_until
 from integration.harness.measured import drive, new_mark
 from integration.harness.ports import free_port
 from integration.harness.servers import threaded
@@ -30,9 +30,9 @@ def test_server_duration(traced: Traced) -> None:
     """Each request once, by method, scheme and status; the buckets are the conventions'."""
     service = f"metrics-{new_mark()}"
     with threaded(service) as server:
-        drive(server.port, ["/json"] * 6 + ["/status/503"] * 3 + ["/slow"])
+        measured = drive(server.port, ["/json"] * 6 + ["/status/503"] * 3 + ["/slow"])
         backend = traced.backend
-        assert wait_until(lambda: backend.histogram_count(DURATION, _of(service)) >= 10, 5)
+        assert wait_until(lambda: backend.histogram_count(DURATION, _of(service)) >= 10)
         assert backend.histogram_count(DURATION, _of(service)) == 10
         metrics = [metric for metric in backend.receiver.metrics(DURATION) if _of(service)(metric)]
     last = metrics[-1]
@@ -49,7 +49,7 @@ def test_server_duration(traced: Traced) -> None:
     assert by_status == {200: 7, 503: 3}
     slow = [point for point in last.points if point.sum > 0.045]
     assert slow, "the request of 50 ms is in no sum"
-    assert max(point.sum for point in slow) < slack(0.5)
+    assert max(point.sum for point in slow) < sum(one.duration for one in measured) / 1e9
 
 
 def test_client_duration(traced: Traced) -> None:
@@ -66,7 +66,7 @@ def test_client_duration(traced: Traced) -> None:
                         found[repr(sorted(point.attributes.items()))] = point.count
             return list(found.values())
 
-        assert wait_until(lambda: sum(points()) >= 5, 5)
+        assert wait_until(lambda: sum(points()) >= 5)
         assert sum(points()) == 5
 
 
@@ -85,7 +85,7 @@ def test_delta_temporality(start_agent: Callable[..., Traced]) -> None:
         for burst in (4, 3):
             before = sum(counts())
             drive(server.port, ["/json"] * burst)
-            assert wait_until(lambda due=before + burst: sum(counts()) >= due, 5)  # type: ignore[misc]
+            assert wait_until(lambda due=before + burst: sum(counts()) >= due)  # type: ignore[misc]
         assert sum(counts()) == 7
         assert max(counts()) <= 4
         temporality = {metric.temporality for metric in traced.backend.receiver.metrics(DURATION)}
@@ -99,7 +99,7 @@ def test_ledger_is_exported(traced: Traced) -> None:
         metrics = traced.backend.receiver.metrics("ebpf.ledger.records")
         return {str(point.attributes["stage"]).split(".")[0] for metric in metrics for point in metric.points}
 
-    assert wait_until(lambda: {"kernel", "reader", "protocol", "signal", "export"} <= stages(), 5), stages()
+    assert wait_until(lambda: {"kernel", "reader", "protocol", "signal", "export"} <= stages()), stages()
 
 
 def test_active_requests(traced: Traced) -> None:
@@ -124,8 +124,8 @@ def test_active_requests(traced: Traced) -> None:
             client.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
             served.recv(1000)
             pairs.append((client, served))
-        assert wait_until(lambda: active() == 2, 5), active()
+        assert wait_until(lambda: active() == 2), active()
         for client, served in pairs:
             served.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             client.recv(1000)
-        assert wait_until(lambda: active() == 0, 5), active()
+        assert wait_until(lambda: active() == 0), active()

@@ -56,7 +56,7 @@ def test_sampler(
     def counted() -> int:
         return traced.backend.histogram_count("http.server.request.duration", lambda metric: True)
 
-    assert wait_until(lambda: counted() >= len(PARENTS), 4), "the metrics lack requests"
+    assert wait_until(lambda: counted() >= len(PARENTS)), "the metrics lack requests"
     assert counted() == len(PARENTS)
 
 
@@ -69,7 +69,7 @@ def test_ratio_keeps_about_its_share(
     rules = {"discovery": {"include": [{"pids": [server.program.pid]}]}}
     traced = start_agent(RUNGS[0], config=rules, environment=environment)
     drive(server.port, ["/json"] * total)
-    wait_until(lambda: traced.agent.ledger()["signal_seen"] >= total, 4)
+    wait_until(lambda: traced.agent.ledger()["signal_seen"] >= total)
     ledger = traced.agent.ledger()
     assert ledger["signal_span"] + ledger["signal_unsampled"] == total
     spans = traced.backend.expect(ledger["signal_span"], port=server.port, kind=SERVER)

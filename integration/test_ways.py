@@ -63,7 +63,7 @@ def _observe(traced: Traced, chosen: Sequence[Way]) -> dict[str, str]:
     def arrived() -> bool:
         return all(len(traced.backend.spans(run.port)) >= 2 * COUNT for run in whole)
 
-    wait_until(arrived, 2, every=0.1)
+    wait_until(arrived, every=0.1)
     time.sleep(slack(0.4))
     return {run.way.row: _verdict(traced, run) for run in runs}
 

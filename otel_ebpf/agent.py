@@ -26,6 +26,7 @@ from otel_ebpf.identity.naming import namers
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.services import Services
 from otel_ebpf.kernel.attacher import Attacher
+from otel_ebpf.kernel.clock import boot_to_unix_ns
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from otel_ebpf.kernel.memory import give_back_memory
@@ -95,8 +96,7 @@ class Agent:
         self._ids = TraceIds(secrets.randbits(64), secrets.randbits(64))
         self._discovery = Discovery(config.discovery)
         self._started = time.time_ns()
-        self._clock_offset = 0
-        self._read_clock()
+        self._clock_offset = boot_to_unix_ns()
 
     def start(self) -> None:
         """Attach, and make the exporters meanwhile. Raises KernelError, RungUnavailableError."""
@@ -179,7 +179,7 @@ class Agent:
                 self._tick()
             if now >= second:
                 second = now + 1.0
-                self._read_clock()
+                self._clock_offset = boot_to_unix_ns()
                 self._services.sweep()
             if now >= collection:
                 collection = now + interval
@@ -276,9 +276,6 @@ class Agent:
         self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, only_due=True))
         for call in self._protocols.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
             self._signals.call(call, self._services.service_of(call.record.vantage))
-
-    def _read_clock(self) -> None:
-        self._clock_offset = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def _forget(self, service: Service) -> None:
         self._signals.forget(service)

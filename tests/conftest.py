@@ -9,11 +9,12 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.allowed_skips import allowed_patterns, unlisted
 
-settings.register_profile("project", deadline=None)  # a busy host is no failure
+# A busy host is no failure.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 
 ALLOWED = Path(__file__).with_name("allowed_skips.txt")

@@ -211,7 +211,7 @@ class OtlpReceiver:
         with self._changed:
             self._requests.clear()
 
-    def wait_for(self, predicate: Callable[[], T], timeout: float = 10.0) -> T:
+    def wait_for(self, predicate: Callable[[], T], timeout: float = 60.0) -> T:
         """Return what `predicate` gives once it is true; AssertionError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:

@@ -17,14 +17,10 @@ from typing import Any, Self
 
 import yaml
 
-from integration.harness.limits import DIES_WITH_US, slack, wait_until
+from integration.harness.limits import DIES_WITH_US, PATIENCE, slack, wait_until
 
 COMMAND = os.environ.get("OTEL_EBPF_COMMAND", str(Path(sys.executable).parent / "otel-ebpf")).split()
 """How the agent is called; another build of it can be put to the same tests."""
-
-STOP_SECONDS = 2.0
-READY_SECONDS = 2.0
-_START_LIMIT = 30.0
 
 
 class AgentError(AssertionError):
@@ -124,7 +120,7 @@ class Agent:
 
     def wait_ready(self) -> None:
         """Wait for the line that says `ready`; `ready_after` is then the seconds since `launch`."""
-        wait_until(lambda: self._is_ready() or not self.running, _START_LIMIT, every=0.005)
+        wait_until(lambda: self._is_ready() or not self.running, every=0.005)
         if not self._is_ready() or not self.running:
             status = self._process.poll() if self._process else None
             message = f"the agent is not ready (exit status {status}):\n{self.log[-4000:]}"
@@ -135,27 +131,27 @@ class Agent:
     def _is_ready(self) -> bool:
         return any("ready" in line for line in self.log.splitlines())
 
-    def wait_exit(self, seconds: float) -> int:
-        """Return the exit status of a process that ends by itself within `seconds` (stretched)."""
+    def wait_exit(self) -> int:
+        """Return the exit status of a process that ends by itself."""
         assert self._process is not None
         try:
-            return self._process.wait(slack(seconds))
+            return self._process.wait(slack(PATIENCE))
         except subprocess.TimeoutExpired as too_slow:
-            raise AgentError(f"still running after {seconds} s:\n{self.log[-4000:]}") from too_slow
+            raise AgentError(f"it does not end:\n{self.log[-4000:]}") from too_slow
 
     def stop(self, with_signal: int = signal.SIGTERM) -> float:
-        """End it as a user would; return the seconds that took.
+        """End it as a user would; return the seconds that took (benchmarks/startup.py judges them).
 
-        Raises AgentError when it took longer than 2 s (stretched), or the status was not 0.
+        Raises AgentError when the status was not 0.
         """
         if self._process is None or self._process.returncode is not None:
             return 0.0
         asked = time.monotonic()
         self._process.send_signal(with_signal)
-        status = self.wait_exit(STOP_SECONDS + 3)
+        status = self.wait_exit()
         took = time.monotonic() - asked
-        if status != 0 or took > slack(STOP_SECONDS):
-            raise AgentError(f"exit status {status} after {took:.2f} s:\n{self.log[-4000:]}")
+        if status != 0:
+            raise AgentError(f"exit status {status}:\n{self.log[-4000:]}")
         return took
 
     def signal(self, number: int) -> None:
@@ -172,7 +168,7 @@ class Agent:
     def status(self) -> dict[str, Any]:
         """Read the status socket: pid, capabilities, ledger."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(slack(5))
+            connection.settimeout(slack(PATIENCE))
             connection.connect(str(self.status_socket))
             received = b"".join(iter(lambda: connection.recv(65536), b""))
         answer: dict[str, Any] = json.loads(received)

@@ -12,9 +12,6 @@ from integration.harness.limits import slack, wait_until
 from integration.harness.spans import KINDS, SeenSpan, describe
 from tests.otlp_receiver import TRACES, OtlpReceiver, ReceivedMetric, ReceivedSpan, decode_spans
 
-ARRIVAL_SECONDS = 4.0
-"""Within this a span must have come: silence (0.25 s), the batch delay (0.1 s), and a busy host."""
-
 QUIET_SECONDS = 0.5
 """How long to look for spans too many once all that are wanted have come."""
 
@@ -67,7 +64,6 @@ class Backend:
         port: int | None = None,
         kind: int = 0,
         mark: str = "",
-        seconds: float = ARRIVAL_SECONDS,
         quiet: float = QUIET_SECONDS,
     ) -> list[SeenSpan]:
         """Wait for `count` spans, then a while for any too many; return them, or fail with a list."""
@@ -75,7 +71,7 @@ class Backend:
         def found() -> list[SeenSpan]:
             return [span for span in self.spans(port, kind) if span.mark.startswith(mark)]
 
-        wait_until(lambda: len(found()) >= count, seconds)
+        wait_until(lambda: len(found()) >= count)
         time.sleep(min(slack(quiet), max(quiet, _QUIET_LIMIT)))
         seen = found()
         what = f"{KINDS.get(kind, '')} spans of port {port} {mark}"

@@ -80,7 +80,7 @@ def imbalances(ledger: Mapping[str, int]) -> list[str]:
     return wrong
 
 
-def settled(read: Callable[[], dict[str, int]], seconds: float = 3) -> dict[str, int]:
+def settled(read: Callable[[], dict[str, int]]) -> dict[str, int]:
     """Read the ledger until two readings agree and the books balance, or time is up.
 
     The entries are not read at one instant: under traffic a reading can be off by what passed
@@ -95,5 +95,5 @@ def settled(read: Callable[[], dict[str, int]], seconds: float = 3) -> dict[str,
         same = all(previous.get(name) == last[name] for name in _IN_BOOKS)
         return same and not imbalances(last)
 
-    wait_until(is_settled, seconds, every=0.1)
+    wait_until(is_settled, every=0.1)
     return last

@@ -19,16 +19,17 @@ _CLOCKS = 2_000_000
 """Nanoseconds by which two conversions of the boot clock to the Unix clock may differ."""
 
 _RETURN = 1_000_000
-"""A server's last send returns after its bytes may have been received, on the other processor."""
+"""A server's last send returns after its bytes may have been received: its stamps are late by that, and
+by more where it lost its processor meanwhile."""
 
 _NEAR_SHARE = 0.5
 """Of the requests, how many must be near: any one may have waited for a processor, not most of them."""
 
-_ATTEMPTS = 3
+_ATTEMPTS = 10
 
 
 class TooFarError(AssertionError):
-    """Spans are much shorter than what the client measured: wrong, or the processors were busy."""
+    """A span and what the client measured are far apart: wrong, or one of them waited for a processor."""
 
 
 def attempt(check: Callable[[], T]) -> T:
@@ -40,7 +41,7 @@ def attempt(check: Callable[[], T]) -> T:
         try:
             return check()
         except TooFarError:
-            time.sleep(0.5)
+            time.sleep(1)
     return check()
 
 
@@ -90,7 +91,13 @@ def _check_server(span: SeenSpan, one: Measured, port: int, method: str) -> None
     assert str(span.attributes["url.path"]).startswith("/"), span.attributes
     assert span.attributes["url.scheme"] == "http", span.attributes
     assert span.attributes["network.peer.port"] not in (0, port), span.attributes
-    assert span.duration <= one.duration + slack(_RETURN), f"longer than the client measured ({one}): {span}"
+    check_inside(span, one)
+
+
+def check_inside(span: SeenSpan, one: Measured) -> None:
+    """Check that a server's span is not longer than what its client measured."""
+    if span.duration > one.duration + slack(_RETURN):
+        raise TooFarError(f"longer than the client measured ({one}): {span}")
 
 
 def check_pairs(
@@ -101,8 +108,10 @@ def check_pairs(
     for one in measured:
         outer, inner = by_client[one.mark], by_server[one.mark]
         assert outer.pid != inner.pid or outer.service == inner.service
-        assert outer.start <= inner.start + slack(_RETURN), f"{outer} began after {inner}"
-        assert inner.end <= outer.end + slack(_RETURN), f"{inner} ended after {outer}"
+        if outer.start > inner.start + slack(_RETURN):
+            raise TooFarError(f"{outer} began after {inner}")
+        if inner.end > outer.end + slack(_RETURN):
+            raise TooFarError(f"{inner} ended after {outer}")
 
 
 def _check_common(span: SeenSpan, one: Measured, method: str, service: str, *, is_error: bool) -> None:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from integration.harness.build import PROGRAMS
-from integration.harness.limits import slack
+from integration.harness.limits import PATIENCE, slack
 from integration.harness.ports import free_port
 
 Steps = Sequence[Sequence[Any]]
@@ -69,7 +69,7 @@ class Player:
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
-    def result(self, seconds: float = 20) -> dict[str, Any]:
+    def result(self, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait for its end; return {"took": ..., "failures": [...]}; fail if a step failed."""
         try:
             rest, _ = self.process.communicate(timeout=slack(seconds))
@@ -125,7 +125,7 @@ class Conversation:
         self.client.end()
         self.server.end()
 
-    def finish(self, seconds: float = 20) -> tuple[dict[str, Any], dict[str, Any]]:
+    def finish(self, seconds: float = PATIENCE) -> tuple[dict[str, Any], dict[str, Any]]:
         """Wait for both ends; return the client's and the server's result."""
         return self.client.result(seconds), self.server.result(seconds)
 

@@ -9,6 +9,10 @@ from collections.abc import Callable
 SLACK = float(os.environ.get("OTEL_EBPF_TEST_SLACK", "1"))
 """Multiplies every time limit; 10 or more in a guest under software emulation."""
 
+PATIENCE = 40.0
+"""Seconds, to be stretched, within which comes what comes at all. Far more than a busy host needs: tests
+wait for things, and how soon they come is for the benchmarks to say."""
+
 DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 """In front of a command: it is told to end when the test run is killed, and cleans up after itself."""
 
@@ -18,7 +22,7 @@ def slack(seconds: float) -> float:
     return seconds * SLACK
 
 
-def wait_until(condition: Callable[[], object], seconds: float, every: float = 0.02) -> bool:
+def wait_until(condition: Callable[[], object], seconds: float = PATIENCE, every: float = 0.02) -> bool:
     """Poll `condition` until it is true; False when `seconds` (stretched) have passed before."""
     deadline = time.monotonic() + slack(seconds)
     while not condition():

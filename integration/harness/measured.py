@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from integration.harness.limits import slack
+from integration.harness.limits import PATIENCE, slack
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ def parse(lines: Iterable[str]) -> list[Measured]:
     return [Measured(one["n"], one["start_ns"], one["duration_ns"], one["status"]) for one in read]
 
 
-def run_client(command: Sequence[str | Path], *arguments: object, seconds: float = 20) -> list[Measured]:
+def run_client(
+    command: Sequence[str | Path], *arguments: object, seconds: float = PATIENCE
+) -> list[Measured]:
     """Run a client program to its end; return what it measured."""
     words = [str(word) for word in (*command, *arguments)]
     done = subprocess.run(
@@ -56,7 +58,7 @@ def drive(
 ) -> list[Measured]:
     """Make one request for each path from this process, over one kept connection, as a plain client."""
     mark = mark or new_mark()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=slack(10))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=slack(PATIENCE))
     connection.connect()
     measured = []
     for number, path in enumerate(paths):

@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from integration.harness.limits import DIES_WITH_US, slack, wait_until
+from integration.harness.limits import DIES_WITH_US, PATIENCE, slack, wait_until
 from integration.harness.ports import is_listening
 
 
@@ -35,7 +35,7 @@ class Program:
         unix_path: str = "",
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
-        start_seconds: float = 15,
+        start_seconds: float = PATIENCE,
         stop_signal: int = signal.SIGTERM,
     ) -> None:
         self.command = [str(word) for word in command]

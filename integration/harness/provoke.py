@@ -28,9 +28,9 @@ def observe(start_agent: StartAgent, rung: str, client: Steps, server: Steps) ->
     return traced, port
 
 
-def reaches(traced: Traced, entry: str, count: int, seconds: float = 4) -> None:
+def reaches(traced: Traced, entry: str, count: int) -> None:
     """Wait until an entry of the ledger is at least `count`, or fail with all that were counted."""
-    reached = wait_until(lambda: traced.agent.ledger()[entry] >= count, seconds, every=0.1)
+    reached = wait_until(lambda: traced.agent.ledger()[entry] >= count, every=0.1)
     ledger = traced.agent.ledger()
     assert reached, (
         f"{entry} is {ledger[entry]}, {count} were due: { {k: v for k, v in ledger.items() if v} }"
@@ -44,7 +44,7 @@ def notices_arrive(traced: Traced, count: int) -> None:
         ledger = traced.agent.ledger()
         return ledger["notice_passed"] == ledger["reader_notice"] >= count
 
-    assert wait_until(balanced, 4, every=0.1), traced.agent.ledger()
+    assert wait_until(balanced, every=0.1), traced.agent.ledger()
 
 
 @contextmanager

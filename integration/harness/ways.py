@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from integration.conftest import Traced
 from integration.harness.books import since
 from integration.harness.build import ways
-from integration.harness.limits import slack, wait_until
+from integration.harness.limits import PATIENCE, slack, wait_until
 from integration.harness.measured import new_mark, parse
 from integration.harness.ports import free_port
 from integration.harness.program import Program
@@ -52,9 +52,9 @@ def run_way(traced: Traced, way: Way) -> Run:
     asked = [str(program), "client", str(port), way.into, way.client_out or way.out, way.client_end]
     with Program(served, port=port) as server:
         done = subprocess.run(
-            [*asked, str(COUNT), mark], capture_output=True, text=True, timeout=slack(20), check=False
+            [*asked, str(COUNT), mark], capture_output=True, text=True, timeout=slack(PATIENCE), check=False
         )
         assert done.returncode == 0, f"{way}: {done.stderr}{server.log}"
-        wait_until(lambda: not server.running, 5)
+        wait_until(lambda: not server.running)
     assert [one.status for one in parse(done.stdout.splitlines())] == [200] * COUNT
     return Run(way, mark, port, since(before, traced.agent.ledger()))

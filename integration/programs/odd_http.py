@@ -123,7 +123,8 @@ class Player:
     def do_wait(self) -> None:
         """Pause until a line comes in on standard input."""
         print(json.dumps({"waiting": threading.get_native_id()}), flush=True)
-        self.released.wait(30 * float(os.environ.get("OTEL_EBPF_TEST_SLACK", "1")))
+        released = self.released.wait(120 * float(os.environ.get("OTEL_EBPF_TEST_SLACK", "1")))
+        assert released, "nobody released it"
 
     def do_shutdown(self) -> None:
         """Say that nothing more will be sent."""

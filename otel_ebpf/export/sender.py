@@ -76,6 +76,7 @@ class Sender:
         self._not_before = 0.0
         self._stopping = Event()
         self._deadline = float("inf")
+        self._hurried = False
         self._current: Batch | None = None
         self._settling = Lock()
         self._given_up = False
@@ -112,11 +113,12 @@ class Sender:
     def _run(self) -> None:
         partial = False
         while True:
-            batch = self._next(partial or self._stopping.is_set())
+            stopping = self._stopping.is_set()  # read once: what a full queue has not is then asked for again
+            batch = self._next(partial or stopping)
             if batch is not None:
                 if not self._deliver(batch):
                     return
-            elif self._stopping.is_set():
+            elif stopping:
                 return
             else:
                 # A wake-up says that a batch is full; silence for `delay`, that a part must do.
@@ -155,11 +157,12 @@ class Sender:
         A stop cuts the pause short for one last attempt: with the connection just back it may do.
         """
         while (left := self._not_before - monotonic()) > 0:
-            if self._stopping.is_set():
+            if self._hurried:
                 if self._not_before > self._deadline:
                     return False
                 sleep(left)
             elif self._stopping.wait(min(left, TICK)):
+                self._hurried = True
                 self._not_before = 0.0
             self._source.tick()
         return monotonic() < self._deadline

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
@@ -21,6 +20,7 @@ from otel_ebpf.identity.naming import Name, declared_attributes
 from otel_ebpf.identity.process import read_file_of
 from otel_ebpf.identity.runtime import Runtime
 from otel_ebpf.identity.secrets import command_line
+from otel_ebpf.kernel.clock import boot_to_unix_ns
 
 __all__ = ["Resources", "host_attributes"]
 
@@ -87,7 +87,7 @@ class Resources:
         )
         self._boot = _first_line("/proc/sys/kernel/random/boot_id") if boot_id is None else boot_id
         # Once: a wall clock that is set must not make another resource of the same process.
-        self._boot_time = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        self._boot_time = boot_to_unix_ns()
 
     def of(self, process: Process, name: Name, runtime: Runtime) -> Attributes:
         """Return the whole resource of one process. Never raises; what is unknown is left out."""

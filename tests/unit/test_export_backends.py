@@ -1,6 +1,7 @@
 """Layer: unit. The whole stage against a real receiver on loopback, and backends that fail.
 
-Each case asserts that emitting never blocks, that the books balance, and what was counted.
+Each case asserts that the books balance, and what was counted. An attempt may take an hour, and so would
+emitting, or the stop, if they waited for one.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from otel_ebpf.export.books import POINTS, SPANS
 from otel_ebpf.export.pipeline import Pipeline, build
 from otel_ebpf.export.settings import ConfigurationError, ExportSettings, OtlpSettings, QueueSettings
 from otel_ebpf.kernel.ledger import Ledger
-from tests.export_samples import CART, SHOP, balance, closed_port, silent_port, span
+from tests.export_samples import CART, SHOP, balance, closed_port, columns_of, silent_port, span
 from tests.otlp_receiver import Answer, OtlpReceiver
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("quick_backoff")
 
 PROTOCOLS = ("grpc", "http/protobuf")
 QUEUE = QueueSettings(spans=1000, batch=100, delay=0.02)
+HOUR = 3600.0
 
 
 @pytest.fixture(params=PROTOCOLS)
@@ -48,9 +51,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        started = time.monotonic()
         self.pipeline.stop()
-        assert time.monotonic() - started < 1.6, "the agent has 2 s to leave"
         assert "in_flight" not in self.columns
 
     @property
@@ -58,16 +59,16 @@ class Stage:
         return balance(self.ledger, SPANS)
 
     def emit(self, number: int) -> None:
-        started = time.monotonic()
         for at in range(number):
             self.pipeline.emit(span(at, CART if at % 3 else SHOP))
-        assert time.monotonic() - started < 1.0, "emitting never waits for a backend"
 
     def wait(self, **columns: int) -> None:
-        deadline = time.monotonic() + 8
-        while self.columns != columns:
-            assert time.monotonic() < deadline, (self.columns, columns)
-            time.sleep(0.01)
+        wait_for(lambda: columns_of(self.ledger, SPANS) == columns, lambda: columns_of(self.ledger, SPANS))
+
+
+def wait_for_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """Wait until an attempt has failed that will be made again."""
+    wait_for(lambda: "attempts to send spans" in caplog.text)
 
 
 def test_spans_arrive_whole(protocol: str, receiver: OtlpReceiver) -> None:
@@ -83,7 +84,7 @@ def test_spans_arrive_whole(protocol: str, receiver: OtlpReceiver) -> None:
 
 def test_gzip_and_headers(protocol: str, receiver: OtlpReceiver) -> None:
     variables = {"OTEL_EXPORTER_OTLP_HEADERS": "api-key=secret%20one,x=y"}
-    with Stage(OtlpSettings(endpoint(protocol, receiver), protocol, 5.0, "gzip", variables)) as stage:
+    with Stage(OtlpSettings(endpoint(protocol, receiver), protocol, HOUR, "gzip", variables)) as stage:
         stage.emit(10)
         stage.wait(passed=10)
     (request,) = receiver.requests()
@@ -161,7 +162,7 @@ def test_the_backend_says_when_to_come_back(protocol: str, receiver: OtlpReceive
     with Stage(OtlpSettings(endpoint(protocol, receiver), protocol)) as stage:
         stage.emit(10)
         stage.wait(passed=10)
-    assert 1.0 <= time.monotonic() - started < 4.0
+    assert time.monotonic() - started >= 1.0
     assert len(receiver.requests()) == 2
 
 
@@ -201,20 +202,19 @@ def test_a_backend_that_refuses_connections(protocol: str, caplog: pytest.LogCap
         otlp = OtlpSettings(f"http://localhost:{port}", protocol)
         with Stage(otlp, replace(QUEUE, spans=300)) as stage:
             stage.emit(1000)
-            time.sleep(0.3)
-            assert stage.columns["in_flight"] <= 400
+            wait_for_a_failure(caplog)
+            assert columns_of(stage.ledger, SPANS)["in_flight"] <= 400
     assert stage.columns["queue_full"] >= 600
     assert stage.columns["shutdown"] + stage.columns["queue_full"] == 1000
-    assert "attempts to send spans" in caplog.text
 
 
-def test_what_a_backend_missed_it_gets_when_it_is_back(protocol: str) -> None:
-    with closed_port() as port:
-        pass
+def test_what_a_backend_missed_it_gets_when_it_is_back(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
     path = "" if protocol == "grpc" else "/v1/traces"
-    with Stage(OtlpSettings(f"http://localhost:{port}{path}", protocol)) as stage:
+    with closed_port() as port, Stage(OtlpSettings(f"http://localhost:{port}{path}", protocol)) as stage:
         stage.emit(50)
-        time.sleep(0.2)
+        wait_for_a_failure(caplog)
         grpc_port, http_port = (port, 0) if protocol == "grpc" else (0, port)
         with OtlpReceiver(grpc_port=grpc_port, http_port=http_port) as receiver:
             stage.wait(passed=50)
@@ -230,23 +230,26 @@ def test_what_is_too_old_expires(protocol: str) -> None:
 
 
 def test_a_backend_that_hangs_is_left_after_the_timeout(protocol: str, receiver: OtlpReceiver) -> None:
-    receiver.answers.append(Answer(hang=30.0))
-    with Stage(OtlpSettings(endpoint(protocol, receiver), protocol, timeout=0.3)) as stage:
+    receiver.answers.append(Answer(hang=HOUR))
+    with Stage(OtlpSettings(endpoint(protocol, receiver), protocol, timeout=0.5)) as stage:
         stage.emit(10)
         stage.wait(passed=10)
-    assert len(receiver.requests()) == 2
+    assert len(receiver.requests()) >= 2, "a busy host may need more than one other attempt"
 
 
 def test_a_backend_that_never_says_a_word_does_not_hold_up_the_stop(protocol: str) -> None:
-    with silent_port() as port, Stage(OtlpSettings(f"http://localhost:{port}", protocol)) as stage:
+    with (
+        silent_port() as silent,
+        Stage(OtlpSettings(f"http://localhost:{silent.port}", protocol, HOUR)) as stage,
+    ):
         stage.emit(150)
-        time.sleep(0.2)
+        silent.take()
     assert stage.columns == {"shutdown": 150}
 
 
 def test_a_hanging_backend_is_given_up_at_the_stop(protocol: str, receiver: OtlpReceiver) -> None:
-    receiver.answer = Answer(hang=30.0)
-    with Stage(OtlpSettings(endpoint(protocol, receiver), protocol)) as stage:
+    receiver.answer = Answer(hang=HOUR)
+    with Stage(OtlpSettings(endpoint(protocol, receiver), protocol, HOUR)) as stage:
         stage.emit(10)
         receiver.wait_for(receiver.requests)
     assert stage.columns == {"shutdown": 10}
@@ -274,7 +277,9 @@ def test_tls_with_the_right_authority(
         assert len(receiver.spans()) == 10
 
 
-def test_tls_with_a_client_certificate(protocol: str, authority: trustme.CA, tmp_path: Path) -> None:
+def test_tls_with_a_client_certificate(
+    protocol: str, authority: trustme.CA, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     client = authority.issue_cert("agent.example")
     client.private_key_pem.write_to_path(tmp_path / "key.pem")
@@ -293,7 +298,7 @@ def test_tls_with_a_client_certificate(protocol: str, authority: trustme.CA, tmp
         without = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem")}
         with Stage(replace(otlp, variables=without)) as stage:
             stage.emit(10)
-            time.sleep(0.3)
+            wait_for_a_failure(caplog)
         assert stage.columns == {"shutdown": 10}
 
 
@@ -306,10 +311,9 @@ def test_tls_that_does_not_match_is_retried_and_bounded(
         address = endpoint(protocol, receiver).replace("https", scheme)
         with Stage(OtlpSettings(address, protocol)) as stage:
             stage.emit(500)
-            time.sleep(0.3)
+            wait_for_a_failure(caplog)
         assert receiver.requests() == []
     assert stage.columns == {"shutdown": 500}
-    assert "attempts to send spans" in caplog.text
 
 
 def test_a_certificate_that_cannot_be_read_is_an_error_at_the_start(protocol: str, tmp_path: Path) -> None:

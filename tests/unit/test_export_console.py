@@ -7,8 +7,8 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -17,6 +17,7 @@ from otel_ebpf.export.console_summary import MAXIMUM_ROWS, SHOWN_ROWS, Row, Summ
 from otel_ebpf.export.terminal import MAXIMUM_WAITING, Terminal
 from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock, Span, SpanKind
 from tests.export_samples import CART, SHOP, changed, span
+from tests.waiting import wait_for
 
 
 class Tty(io.StringIO):
@@ -39,7 +40,7 @@ def show(*spans: Span, stream: io.TextIOBase | None = None, limit: int = 50) -> 
     console.start()
     for one in spans:
         console.emit(one)
-    console.stop(5)
+    console.stop(60)
     return out.getvalue().splitlines() if isinstance(out, io.StringIO) else []
 
 
@@ -117,7 +118,7 @@ def test_beyond_the_limit_a_number_is_shown_and_the_summary_has_all() -> None:
     clock.now += 1.0
     for number in range(7):
         console.emit(span(number))
-    console.stop(5)
+    console.stop(60)
     lines = out.getvalue().splitlines()
     assert [line.strip() for line in lines if "more" in line] == ["+1000 more", "+2 more"]
     assert sum(" ms " in line and "GET" in line for line in lines) == 10
@@ -125,16 +126,15 @@ def test_beyond_the_limit_a_number_is_shown_and_the_summary_has_all() -> None:
 
 
 def test_what_was_left_out_is_said_also_when_no_request_follows() -> None:
+    clock = Clock()
     out = io.StringIO()
-    console = ConsoleExporter(out, 1)
+    console = ConsoleExporter(out, 1, clock)
     console.start()
     console.emit(span())
     console.emit(span())
-    deadline = time.monotonic() + 5
-    while "+1 more" not in out.getvalue():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    console.stop(5)
+    clock.now += 1.0
+    wait_for(lambda: "+1 more" in out.getvalue())
+    console.stop(60)
     assert out.getvalue().count("more") == 1
 
 
@@ -175,48 +175,57 @@ def test_odd_durations(duration: int) -> None:
 
 
 class Stuck(io.StringIO):
-    """A terminal that was stopped."""
+    """A terminal that was stopped, until it is resumed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resumed = Event()
 
     def write(self, text: str) -> int:
-        time.sleep(60)
+        self.resumed.wait()
         return 0
 
 
 def test_a_terminal_that_stands_still_blocks_nobody() -> None:
-    console = ConsoleExporter(Stuck(), 10**6)
+    stuck = Stuck()
+    console = ConsoleExporter(stuck, 10**6)
     console.start()
-    started = time.monotonic()
     for number in range(5000):
         console.emit(span(number, SHOP))
-    assert time.monotonic() - started < 2
     assert console._terminal._lines.qsize() <= MAXIMUM_WAITING + 1
-    started = time.monotonic()
     console.stop(0.2)
-    assert time.monotonic() - started < 1
+    # Here at all, while the terminal still stands.
+    assert console._terminal._thread.is_alive()
+    stuck.resumed.set()
 
 
 def test_a_closed_pipe_ends_the_lines_and_not_the_program() -> None:
     program = """
-import time
 from otel_ebpf.export.console import ConsoleExporter
 from tests.export_samples import span
 console = ConsoleExporter()
 console.start()
+console.emit(span(0))
+input()
 for number in range(200):
     console.emit(span(number))
-    time.sleep(0.002)
-console.stop(5)
+console.stop(60)
 print("never seen")
 """
     read, write = os.pipe()
     root = Path(__file__).parents[2]
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=write, stderr=subprocess.PIPE, cwd=root, text=True
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        cwd=root,
+        text=True,
     ) as process:
         os.close(write)
         assert os.read(read, 10)
         os.close(read)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate("closed\n", timeout=60)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -226,5 +235,5 @@ def test_a_closed_stream_is_given_up() -> None:
     stream.close()
     terminal.start(str)
     terminal.write("x")
-    terminal.close(5)
+    terminal.close(60)
     assert terminal.write("y") is False

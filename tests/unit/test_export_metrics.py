@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -27,8 +25,9 @@ from otel_ebpf.export.metrics import MetricQueue, count_points
 from otel_ebpf.export.pipeline import build
 from otel_ebpf.export.settings import ExportSettings, OtlpSettings, QueueSettings
 from otel_ebpf.kernel.ledger import Ledger
-from tests.export_samples import balance, closed_port
+from tests.export_samples import balance, closed_port, columns_of
 from tests.otlp_receiver import Answer, OtlpReceiver, decode_metrics
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("quick_backoff")
 
@@ -52,23 +51,18 @@ def data(*services: str, points: int = 3) -> MetricsData:
     return MetricsData([resource_metrics(service, points) for service in services])
 
 
-def send(
-    otlp: OtlpSettings, until: dict[str, int] | Callable[[dict[str, int]], bool], *what: MetricsData
-) -> Ledger:
+def send(otlp: OtlpSettings, until: dict[str, int], *what: MetricsData, age: float = 300.0) -> Ledger:
     ledger = Ledger()
-    queue = QueueSettings(age=0.5)
+    queue = QueueSettings(age=age)
     pipeline = build(
         ExportSettings(traces=(), metrics=("otlp",), metrics_otlp=otlp, queue=queue), ledger.shard
     )
     pipeline.start()
-    started = time.monotonic()
     for one in what:
         pipeline.metrics(one)
-    assert time.monotonic() - started < 0.5
-    while not (until(balance(ledger, POINTS)) if callable(until) else balance(ledger, POINTS) == until):
-        assert time.monotonic() - started < 8, balance(ledger, POINTS)
-        time.sleep(0.01)
+    wait_for(lambda: columns_of(ledger, POINTS) == until, lambda: columns_of(ledger, POINTS))
     pipeline.stop()
+    assert balance(ledger, POINTS) == until
     return ledger
 
 
@@ -121,7 +115,7 @@ def test_garbage(otlp: OtlpSettings, receiver: OtlpReceiver) -> None:
 
 def test_a_backend_that_is_away() -> None:
     with closed_port() as port:
-        send(OtlpSettings(f"http://localhost:{port}"), {"expired": 6}, data("shop"), data("cart"))
+        send(OtlpSettings(f"http://localhost:{port}"), {"expired": 6}, data("shop"), data("cart"), age=0.5)
 
 
 def test_one_service_that_cannot_be_encoded_does_not_take_the_others(

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from otel_ebpf.export.books import SPANS
 from otel_ebpf.export.outcome import Outcome, Verdict
-from otel_ebpf.export.queue import SpanQueue
+from otel_ebpf.export.queue import Batch, SpanQueue
 from otel_ebpf.export.sender import Backoff, Sender
 from otel_ebpf.export.settings import QueueSettings
 from otel_ebpf.kernel.ledger import Ledger
-from tests.export_samples import SHOP, balance
+from tests.export_samples import SHOP, balance, columns_of
+from tests.waiting import wait_for
 
 ACCEPTED = Outcome(Verdict.ACCEPTED)
 REFUSED = Outcome(Verdict.REFUSED, "no such thing")
@@ -59,32 +60,36 @@ class Stage:
         self.exporter = exporter
         self.queue = SpanQueue(QueueSettings(batch=batch), self.ledger.shard())
         self.sender = Sender(
-            self.queue, exporter, SPANS, self.ledger.shard(), delay=delay, timeout=5.0, age=age
+            self.queue, exporter, SPANS, self.ledger.shard(), delay=delay, timeout=3600.0, age=age
         )
 
     def put(self, number: int) -> None:
         for _ in range(number):
             self.queue.put(SHOP, b"x" * 10)
 
-    def wait(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 5
-        while not condition():
-            assert time.monotonic() < deadline, balance(self.ledger, SPANS)
-            time.sleep(0.005)
+    def wait(self, **columns: int) -> None:
+        wait_for(lambda: columns_of(self.ledger, SPANS) == columns, lambda: columns_of(self.ledger, SPANS))
 
-    def stop(self, seconds: float = 1.0) -> float:
-        started = time.monotonic()
-        self.sender.ask_to_stop(started + seconds)
+    def wait_for_an_attempt(self) -> None:
+        wait_for(lambda: self.exporter.times)
+
+    def ask_to_stop(self, seconds: float) -> None:
+        self.sender.ask_to_stop(time.monotonic() + seconds)
+
+    def stop(self, seconds: float = 60.0) -> None:
+        self.ask_to_stop(seconds)
         self.sender.stop()
-        return time.monotonic() - started
+
+    def join(self) -> None:
+        self.sender._thread.join(30)
+        assert not self.sender._thread.is_alive()
 
     @contextmanager
     def running(self) -> Iterator[None]:
         self.sender.start()
         yield
         self.stop()
-        self.sender._thread.join(5)
-        assert not self.sender._thread.is_alive()
+        self.join()
 
 
 @pytest.fixture(autouse=True)
@@ -92,11 +97,16 @@ def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backoff, "FIRST", 0.02)
 
 
+@pytest.fixture
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otel_ebpf.export.sender.uniform", lambda low, high: (low + high) / 2)
+
+
 def test_accepted() -> None:
     stage = Stage(Told())
     with stage.running():
         stage.put(25)
-        stage.wait(lambda: balance(stage.ledger, SPANS) == {"passed": 25})
+        stage.wait(passed=25)
     assert balance(stage.ledger, SPANS) == {"passed": 25}
     assert stage.exporter.closed.is_set()
 
@@ -105,6 +115,22 @@ def test_what_is_queued_at_the_stop_is_sent() -> None:
     stage = Stage(Told(), delay=60)
     with stage.running():
         stage.put(5)
+    assert balance(stage.ledger, SPANS) == {"passed": 5}
+
+
+def test_what_is_queued_when_the_stop_comes_amid_a_look_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(Told(), delay=60)
+    take = stage.queue.take
+
+    def take_and_stop(partial: bool) -> Batch | None:
+        batch = take(partial)
+        stage.ask_to_stop(60)
+        return batch
+
+    monkeypatch.setattr(stage.queue, "take", take_and_stop)
+    stage.put(5)
+    stage.sender.start()
+    stage.join()
     assert balance(stage.ledger, SPANS) == {"passed": 5}
 
 
@@ -128,55 +154,77 @@ def test_refused_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage(Told(REFUSED))
     with stage.running():
         stage.put(10)
-        stage.wait(lambda: balance(stage.ledger, SPANS) == {"failed": 10})
+        stage.wait(failed=10)
     assert len(stage.exporter.times) == 1
     assert "no such thing" in caplog.text
 
 
-def test_retried_until_accepted(caplog: pytest.LogCaptureFixture) -> None:
+def test_retried_until_accepted(caplog: pytest.LogCaptureFixture, no_jitter: None) -> None:
     stage = Stage(Told(RETRY, RETRY, RETRY))
     with caplog.at_level(logging.INFO), stage.running():
         stage.put(10)
-        stage.wait(lambda: balance(stage.ledger, SPANS) == {"passed": 10})
+        stage.wait(passed=10)
     first, second, third, last = stage.exporter.times
-    assert second - first < third - second < last - third, "the delay grows"
+    backoff = Backoff()
+    assert second - first >= backoff.next()
+    assert third - second >= backoff.next()
+    assert last - third >= backoff.next()
     lines = [record.getMessage() for record in caplog.records]
     assert sum("connection refused" in line for line in lines) == 1, "said once, not for each attempt"
     assert lines[-1] == "http://backend accepts spans again"
 
 
-def test_the_backend_says_how_long_to_wait() -> None:
+def test_the_backend_says_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "FIRST", 3600.0)
     stage = Stage(Told(RETRY._replace(delay=0.3)))
     with stage.running():
         stage.put(10)
-        stage.wait(lambda: balance(stage.ledger, SPANS) == {"passed": 10})
+        stage.wait(passed=10)
     first, second = stage.exporter.times
-    assert 0.3 <= second - first < 1.0
+    assert second - first >= 0.3
 
 
 def test_expired_after_the_age_limit_and_each_batch_is_tried_once() -> None:
     stage = Stage(Told(last=RETRY), age=0.2)
     with stage.running():
         stage.put(30)
-        stage.wait(lambda: balance(stage.ledger, SPANS) == {"expired": 30})
+        stage.wait(expired=30)
     assert len(stage.exporter.times) >= 3
 
 
 def test_a_stop_gives_a_batch_in_backoff_one_last_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Backoff, "FIRST", 30.0)
+    monkeypatch.setattr(Backoff, "FIRST", 3600.0)
     stage = Stage(Told(RETRY))
     with stage.running():
         stage.put(10)
-        stage.wait(lambda: bool(stage.exporter.times))
+        stage.wait_for_an_attempt()
+    assert balance(stage.ledger, SPANS) == {"passed": 10}
+
+
+def test_a_stop_amid_an_attempt_that_fails_gives_it_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "FIRST", 3600.0)
+    stage = Stage(Told(RETRY))
+    send = stage.exporter.send
+
+    def stop_and_send(body: bytes, timeout: float) -> Outcome:
+        stage.ask_to_stop(60)
+        return send(body, timeout)
+
+    monkeypatch.setattr(stage.exporter, "send", stop_and_send)
+    stage.put(10)
+    stage.sender.start()
+    stage.join()
     assert balance(stage.ledger, SPANS) == {"passed": 10}
 
 
 def test_a_stop_does_not_wait_for_a_backend_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
-    stage = Stage(Told(last=RETRY._replace(delay=30.0)))
+    stage = Stage(Told(last=RETRY._replace(delay=300.0)))
     stage.sender.start()
     stage.put(25)
-    stage.wait(lambda: bool(stage.exporter.times))
-    assert stage.stop(1.0) < 0.5
+    stage.wait_for_an_attempt()
+    stage.ask_to_stop(200)
+    stage.join()  # long before that
+    stage.sender.stop()
     assert balance(stage.ledger, SPANS) == {"shutdown": 25}
     assert "25 spans not sent" in caplog.text
 
@@ -185,10 +233,10 @@ def test_a_stop_does_not_wait_for_a_backend_that_hangs() -> None:
     stage = Stage(Hanging())
     stage.sender.start()
     stage.put(25)
-    stage.wait(lambda: bool(stage.exporter.times))
-    assert 0.2 <= stage.stop(0.2) < 0.6
+    stage.wait_for_an_attempt()
+    stage.stop(0.2)  # does not end if it waits: the backend answers once it is closed
     assert balance(stage.ledger, SPANS) == {"shutdown": 25}
-    stage.sender._thread.join(5)
+    stage.join()
     assert balance(stage.ledger, SPANS) == {"shutdown": 25}, "its late answer is not counted too"
 
 
@@ -196,9 +244,8 @@ def test_an_attempt_during_the_stop_has_only_the_time_that_is_left() -> None:
     stage = Stage(Told(), delay=60)
     with stage.running():
         stage.put(1)
-        time.sleep(0.05)
-    assert stage.exporter.timeouts
-    assert max(stage.exporter.timeouts) <= 1.0
+    (timeout,) = stage.exporter.timeouts
+    assert timeout <= 60.0
 
 
 def test_the_books_balance_while_spans_come_and_everything_happens() -> None:
@@ -226,7 +273,17 @@ def test_backoff_grows_to_its_limit_and_begins_again() -> None:
     backoff = Backoff()
     delays = [backoff.next() for _ in range(40)]
     assert 0.02 * 0.7 <= delays[0] <= 0.02 * 1.3
+    for earlier, later in zip(delays, delays[4:], strict=False):
+        assert later > earlier or later >= 21.0, "four steps are more than the spread"
     assert all(21.0 <= delay <= 39.0 for delay in delays[-5:])
     assert len(set(delays[-5:])) > 1, "spread, so that agents do not come back together"
     backoff.reset()
     assert backoff.next() <= 0.02 * 1.3
+
+
+def test_backoff_grows_by_the_same_factor_each_time(no_jitter: None) -> None:
+    backoff = Backoff()
+    delays = [backoff.next() for _ in range(20)]
+    assert delays[:4] == pytest.approx([0.02, 0.032, 0.0512, 0.08192])
+    assert delays == sorted(delays)
+    assert delays[-1] == 30.0

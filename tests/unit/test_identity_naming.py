@@ -227,18 +227,17 @@ def test_a_worker_that_python_spawned_is_named_by_its_parent(tmp_path: Path) -> 
     script = tmp_path / "checkout.py"
     script.write_text(
         "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'input()', '--multiprocessing-fork'], stdin=0)\n"
-        "print(child.pid, flush=True)\n"
-        "child.wait()\n"
+        "code = 'import os; print(os.getpid(), flush=True); input()'\n"
+        "subprocess.run([sys.executable, '-c', code, '--multiprocessing-fork'])\n"
     )
     command = [sys.executable, str(script)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        worker = read_process(pid)
+        # From itself: its arguments are not there yet when Popen returns.
+        worker = read_process(int(parent.stdout.readline()))
         assert worker is not None
         name = name_of(worker, namers()).name
-        parent.communicate("\n", timeout=20)
+        parent.communicate("\n", timeout=60)
     assert name == "checkout"
 
 

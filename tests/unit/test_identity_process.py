@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,12 +29,12 @@ from otel_ebpf.identity.process import (
 
 @contextmanager
 def sleeper(*arguments: bytes | str, **given: object) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a shell that waits, with more arguments, and wait until exec has set them."""
-    command = ["/bin/sh", "-c", "read line", *arguments]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, **given)  # type: ignore[call-overload]
+    """Run a shell that waits, with more arguments, once it says that exec has set them."""
+    command = ["/bin/sh", "-c", "echo; read line", *arguments]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    child = subprocess.Popen(command, **pipes, **given)  # type: ignore[call-overload]
     try:
-        while not Path(f"/proc/{child.pid}/cmdline").read_bytes():
-            time.sleep(0.01)
+        child.stdout.readline()
         yield child
     finally:
         child.communicate()
@@ -49,8 +48,7 @@ def test_the_facts_are_those_that_psutil_has() -> None:
     assert list(found.command_line) == other.cmdline()
     assert (found.parent, found.user, found.directory) == (other.ppid(), other.uids().real, other.cwd())
     assert found.visible_pid == found.pid == os.getpid()
-    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + found.start / 1e9
-    assert started == pytest.approx(other.create_time(), abs=1.5)
+    assert found.start / 1e9 == pytest.approx(other.create_time() - psutil.boot_time(), abs=1.5)
 
 
 def test_a_reused_pid_is_not_taken_for_the_old_process() -> None:
