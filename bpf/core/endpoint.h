@@ -34,18 +34,18 @@ struct tcp_counters {
 static __always_inline bool read_counters(struct tcp_counters *counters, const struct tcp_sock *tp)
 {
 	for (int i = 0; i < SETTLE_TRIES; i++) {
-		counters->acked = BPF_CORE_READ(tp, bytes_acked);
-		counters->una = BPF_CORE_READ(tp, snd_una);
-		counters->received = BPF_CORE_READ(tp, bytes_received);
-		counters->receive_next = BPF_CORE_READ(tp, rcv_nxt);
-		counters->next = BPF_CORE_READ(tp, snd_nxt);
-		counters->sent = BPF_CORE_READ(tp, bytes_sent);
-		counters->sent -= BPF_CORE_READ(tp, bytes_retrans);
-		if (counters->acked == BPF_CORE_READ(tp, bytes_acked) &&
-		    counters->una == BPF_CORE_READ(tp, snd_una) &&
-		    counters->next == BPF_CORE_READ(tp, snd_nxt) &&
-		    counters->received == BPF_CORE_READ(tp, bytes_received) &&
-		    counters->receive_next == BPF_CORE_READ(tp, rcv_nxt))
+		counters->acked = TCP_FIELD(tp, bytes_acked);
+		counters->una = TCP_FIELD(tp, snd_una);
+		counters->received = TCP_FIELD(tp, bytes_received);
+		counters->receive_next = TCP_FIELD(tp, rcv_nxt);
+		counters->next = TCP_FIELD(tp, snd_nxt);
+		counters->sent = TCP_FIELD(tp, bytes_sent);
+		counters->sent -= TCP_FIELD(tp, bytes_retrans);
+		if (counters->acked == TCP_FIELD(tp, bytes_acked) &&
+		    counters->una == TCP_FIELD(tp, snd_una) &&
+		    counters->next == TCP_FIELD(tp, snd_nxt) &&
+		    counters->received == TCP_FIELD(tp, bytes_received) &&
+		    counters->receive_next == TCP_FIELD(tp, rcv_nxt))
 			return true;
 	}
 	return false;
@@ -93,7 +93,7 @@ static __always_inline void identify_tcp(struct connection *conn, struct sock *s
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	struct tcp_counters counters;
 	bool settled = read_counters(&counters, tp);
-	__u32 unread = counters.receive_next - BPF_CORE_READ(tp, copied_seq);
+	__u32 unread = counters.receive_next - TCP_FIELD(tp, copied_seq);
 	__u32 fin = fin_received(state);
 
 	header->transport = TRANSPORT_TCP;
@@ -107,7 +107,7 @@ static __always_inline void identify_tcp(struct connection *conn, struct sock *s
 	conn->peer_start = counters.receive_next - (__u32)counters.received - fin;
 	conn->received = counters.received - (unread - (unread ? fin : 0));
 	/* write_seq has only the low half of what bytes_acked counts in 64 bits */
-	conn->sent = BPF_CORE_READ(tp, write_seq) - conn->local_start;
+	conn->sent = TCP_FIELD(tp, write_seq) - conn->local_start;
 	conn->sent |= counters.acked & ~0xffffffffULL;
 	if ((__u32)conn->sent + 1 < (__u32)counters.acked)
 		conn->sent += 1ULL << 32;
