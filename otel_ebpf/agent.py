@@ -38,6 +38,7 @@ from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, 
 from otel_ebpf.kernel.ring_buffer import RingBuffer
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.kernel.trace_ids import TraceIds
+from otel_ebpf.placement import Placement
 from otel_ebpf.protocols.stage import ProtocolStage
 from otel_ebpf.signals.http_shape import active_attributes
 from otel_ebpf.signals.instruments import Instruments
@@ -167,12 +168,14 @@ class Agent:
         tick = now + TICK
         second = now + 1.0
         collection = now + interval
-        pace = Pace()
+        pace, placement = Pace(), Placement()
         while not self.stopping.is_set():
             if not (taken := self._take_batch()):
                 self._ring.wait(TICK)
-            elif self._ring.pending() < BATCH_BYTES:
-                time.sleep(pace.pause(taken))
+            else:
+                placement.ran()
+                if self._ring.pending() < BATCH_BYTES:
+                    time.sleep(pace.pause(taken))
             now = time.monotonic()
             if now >= tick:
                 tick = now + TICK
