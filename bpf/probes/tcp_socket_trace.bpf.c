@@ -19,18 +19,20 @@ char LICENSE[] SEC("license")
  * helper which tells is called once. */
 static __u64 registers_at;
 
-static __always_inline const struct pt_regs *system_call(struct task_struct *task)
+/* The verifier of 6.12 takes `stack` for a typed pointer, with which it allows no such sums: through memory
+ * it becomes a number. */
+static __always_inline const struct pt_regs *system_call(struct task_struct *task, __u64 *scratch)
 {
-	__u64 stack = (__u64)task->stack;
+	__u64 stack = THROUGH_MEMORY(*scratch, (__u64)task->stack);
 
 	if (!registers_at)
-		registers_at = bpf_task_pt_regs(task) - stack;
+		registers_at = THROUGH_MEMORY(*scratch, (__u64)bpf_task_pt_regs(task)) - stack;
 	return bpf_rdonly_cast((void *)(stack + registers_at), bpf_core_type_id_kernel(struct pt_regs));
 }
 
 static __always_inline void current_io(struct io *io, struct task_struct *task)
 {
-	const struct pt_regs *regs = system_call(task);
+	const struct pt_regs *regs = system_call(task, &io->base);
 
 	if (task->flags & (PF_IO_WORKER | PF_KTHREAD))
 		unreadable(io, LEDGER_EVENT_UNSEEN_IO_URING);
