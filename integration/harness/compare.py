@@ -126,7 +126,8 @@ def _check_common(span: SeenSpan, one: Measured, method: str, service: str, *, i
         assert span.service == service, span
     if one.start:
         assert span.start >= one.start - slack(_CLOCKS), f"before the client began ({one}): {span}"
-        assert span.end <= one.start + one.duration + slack(2 * _CLOCKS), f"after its end ({one}): {span}"
+        if span.end > one.start + one.duration + slack(2 * _CLOCKS):
+            raise TooFarError(f"after its end ({one}): {span}")
 
 
 def _check_near(pairs: Sequence[tuple[SeenSpan, Measured]], limit: int) -> None:
