@@ -20,7 +20,7 @@ from tests.allowed_skips import LIST, allowed_patterns, unlisted
 _CHOSEN = os.environ.get("OTEL_EBPF_GUESTS", "")
 GUESTS = tuple(RELEASES) if _CHOSEN == "all" else tuple(_CHOSEN.split(",")) if _CHOSEN else DEFAULT
 DEFAULT_RUNGS = ("trampoline", "kprobe")
-PYTEST_SECONDS = 3600 if _CHOSEN else 1500
+PYTEST_SECONDS = 5400 if _CHOSEN else 2100
 
 pytestmark = pytest.mark.timeout(PYTEST_SECONDS + 120)
 
