@@ -2,8 +2,8 @@
 
 A server that has a processor to itself loses what the agent uses of it, and its caches besides, while
 another processor may be idle half of the time; the kernel's balancing looks at longer spells than a
-batch takes. So once a second the processors are looked at, and left alone where others had nearly all
-of the last one. Where that is all of them, none is.
+batch takes. So once a second the processors are looked at, and left alone where others had most of
+the last one. Where that is all of them, none is.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ __all__ = ["Placement", "crowded"]
 
 _logger = logging.getLogger(__name__)
 
-SATURATED: Final = 0.9
-"""The share of a processor that others use, from which on the agent stays away from it."""
+SATURATED: Final = 0.8
+"""The share of a processor that others use, from which on the agent stays away from it. A server that
+would use all of it has not much more than this while the agent is there too."""
 
-RELEASED: Final = 0.75
+RELEASED: Final = 0.65
 """The share below which it comes back."""
 
 _STAT: Final = Path("/proc/stat")
