@@ -24,7 +24,6 @@ GROWTH_LIMIT = 1.02
 
 LIMIT_MB = 90.0
 _EVERY = 5.0
-_SETTLE_SECONDS = 10
 
 
 def fifths(memory: list[Memory]) -> list[float]:
@@ -46,7 +45,7 @@ def measure(connections: int, seconds: int, every: float) -> tuple[Crowd, dict[s
         before = agent.ledger()
         with crowd(server, connections, RATE, seconds) as running:
             running.watch(agent.pid, every)
-        after = settled(agent.ledger, _SETTLE_SECONDS)
+        after = settled(agent.ledger)
         return running, since(before, after), imbalances(after)
 
 

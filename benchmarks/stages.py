@@ -48,7 +48,7 @@ class TimedRing:
         self._ring = ring
         self._watch = watch
 
-    def read(self, limit: int) -> tuple[bytes, list[int]]:
+    def read(self, limit: int) -> tuple[bytes, list[tuple[int, int]]]:
         with self._watch.measure("ring buffer"):
             return self._ring.read(limit)
 

@@ -2,7 +2,7 @@
 
 One thread puts and one thread takes. A put takes no lock and makes no system call: an append to a
 deque is atomic, each counter has one writer, and the sender is woken once for each full batch.
-Hot path: 0.4 us a put (benchmarks/export_path.py).
+Hot path: 0.4 us a put (benchmarks/user_space.py).
 """
 
 from __future__ import annotations

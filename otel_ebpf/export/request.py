@@ -1,6 +1,6 @@
 """ExportTraceServiceRequest from encoded spans: one ResourceSpans for each service.
 
-Hot path: 0.4 us a span (benchmarks/export_path.py). Messages:
+Hot path: 0.4 us a span (benchmarks/user_space.py). Messages:
 opentelemetry.proto.collector.trace.v1, opentelemetry.proto.trace.v1.
 """
 
