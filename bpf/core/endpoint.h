@@ -42,8 +42,7 @@ static __always_inline bool read_counters(struct tcp_counters *counters, const s
 		counters->sent = TCP_FIELD(tp, bytes_sent);
 		counters->sent -= TCP_FIELD(tp, bytes_retrans);
 		if (counters->acked == TCP_FIELD(tp, bytes_acked) &&
-		    counters->una == TCP_FIELD(tp, snd_una) &&
-		    counters->next == TCP_FIELD(tp, snd_nxt) &&
+		    counters->una == TCP_FIELD(tp, snd_una) && counters->next == TCP_FIELD(tp, snd_nxt) &&
 		    counters->received == TCP_FIELD(tp, bytes_received) &&
 		    counters->receive_next == TCP_FIELD(tp, rcv_nxt))
 			return true;
