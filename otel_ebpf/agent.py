@@ -38,7 +38,6 @@ from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, 
 from otel_ebpf.kernel.ring_buffer import RingBuffer
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.kernel.trace_ids import TraceIds
-from otel_ebpf.placement import Placement
 from otel_ebpf.protocols.stage import ProtocolStage
 from otel_ebpf.signals.http_shape import active_attributes
 from otel_ebpf.signals.instruments import Instruments
@@ -168,14 +167,12 @@ class Agent:
         tick = now + TICK
         second = now + 1.0
         collection = now + interval
-        pace, placement = Pace(), Placement()
+        pace = Pace()
         while not self.stopping.is_set():
             if not (taken := self._take_batch()):
                 self._ring.wait(TICK)
-            else:
-                placement.ran()
-                if self._ring.pending() < BATCH_BYTES:
-                    time.sleep(pace.pause(taken))
+            elif self._ring.pending() < BATCH_BYTES:
+                time.sleep(pace.pause(taken))
             now = time.monotonic()
             if now >= tick:
                 tick = now + TICK

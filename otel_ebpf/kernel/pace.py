@@ -1,8 +1,7 @@
 """How long records may gather before they are read.
 
 A batch that is too small pays for a wakeup of its own; one that is too large keeps a processor from the
-very servers that are observed. With nginx, wrk and the agent on two processors, batches of 10 ms (400
-records) left nginx 0.68 of its throughput, batches of 1 ms 0.81 (`make bench`, overhead).
+very servers that are observed (docs/adr/0004-small-batches.md).
 """
 
 from __future__ import annotations
