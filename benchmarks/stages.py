@@ -64,7 +64,8 @@ class StagedDrain:
         self.number = 0
         self._agent = agent
         self._spans = spans
-        self._reader = Reader(cast(RingBuffer, TimedRing(agent._ring, self.watch)), agent._shard)
+        ring = cast(RingBuffer, TimedRing(agent._ring, self.watch))
+        self._reader = Reader(ring, agent._shard, agent._likenesses)
         self._queue = SpanQueue(settings.queue, Ledger().shard())
         self._exporter = exporter_for(Signal.TRACES, settings.traces_otlp)
 
@@ -85,7 +86,7 @@ class StagedDrain:
     def _batch(self) -> int:
         agent, measure = self._agent, self.watch.measure
         with measure("decode"):
-            records = self._reader.read()
+            records, alike = self._reader.read()
         exchanges = [one for one in records if isinstance(one, Exchange) and one.kind == Kind.EXCHANGE]
         with measure("identity"):
             admitted = agent._services.admitted
@@ -97,12 +98,13 @@ class StagedDrain:
             take = agent._signals.call
             for call, service in calls:
                 take(call, service)
+            agent._signals.again(alike)
         self.number += len(self._spans)
         with measure("encode"):
             encoded = [(span.template.service, encode_span(span)) for span in self._spans]
         self._spans.clear()
         self._export(encoded)
-        return len(records)
+        return len(records) + len(alike)
 
     def _export(self, encoded: list[tuple[Service, bytes]]) -> None:
         measure, queue = self.watch.measure, self._queue

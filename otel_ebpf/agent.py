@@ -29,6 +29,7 @@ from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.clock import boot_to_unix_ns
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
+from otel_ebpf.kernel.likeness import Likenesses
 from otel_ebpf.kernel.memory import give_back_memory
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, Walked
 from otel_ebpf.kernel.misses import Misses
@@ -45,7 +46,7 @@ from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.routes import Routes
 from otel_ebpf.signals.sampling import make_sampler
-from otel_ebpf.signals.stage import SignalStage
+from otel_ebpf.signals.stage import Known, SignalStage
 
 __all__ = ["Agent", "attach_request"]
 
@@ -113,7 +114,8 @@ class Agent:
         self._tables.set_port_rules(self._discovery.port_rules())
         self._control = Control(self._attacher, self._tables, self._discovery)
         self._ring = RingBuffer(attached.maps["records"], self._config.capture.ring_bytes)
-        self._reader = Reader(self._ring, self._shard)
+        self._likenesses = Likenesses()
+        self._reader = Reader(self._ring, self._shard, self._likenesses)
         self._pipeline = pipeline
         self._make_stages(pipeline)
         pipeline.start()
@@ -126,6 +128,7 @@ class Agent:
             namers(config.services),
             decided=self._control.decided,
             forgotten=self._forget,
+            changed=self._likenesses.clear,
             shard=self._shard,
         )
         instruments = Instruments(self._started, config.metrics.series_limit)
@@ -150,6 +153,7 @@ class Agent:
             Redaction(config.redaction.query, config.redaction.query_keys),
             self._metrics,
             pipeline.emit if config.traces.enabled and pipeline.wants_spans else None,
+            self._likenesses.clear,
         )
         own = config.telemetry.metrics and pipeline.wants_metrics
         self._collection = Collection(
@@ -212,11 +216,13 @@ class Agent:
         return totals
 
     def _take_batch(self) -> int:
-        records = self._reader.read()
+        records, alike = self._reader.read()
+        self._protocols.passed(len(alike))
+        self._signals.again(alike)
         for record in records:
             self._take(record)
         self._control.flush()
-        return len(records)
+        return len(records) + len(alike)
 
     def _take(self, record: Record) -> None:
         if type(record) is Exchange:
@@ -241,8 +247,12 @@ class Agent:
             self._shard.counts[Entry.PROTOCOL_DISCOVERY] += 1
             return
         call = self._protocols.exchange(record)
-        if call is not None:
-            self._signals.call(call, service)
+        if call is None:
+            return
+        plan = self._signals.call(call, service)
+        if plan is not None and plan.settled and (bound := self._protocols.body_bound(record)) >= 0:
+            known = Known(plan, record.request_head, record.response_head, bound)
+            self._likenesses.keep(record.likeness, known)
 
     def _take_piece(self, record: Piece) -> None:
         if self._services.admitted(record.vantage) is None:

@@ -32,6 +32,7 @@ def span(number: int = 0, service: Service = SHOP, status: int = 200, millisecon
         start=start,
         end=start + int(milliseconds * 1e6),
         shared=AttributeBlock((("network.peer.address", "127.0.0.1"),)),
+        peer_port=0,
         own=(("url.path", f"/users/{number}"),),
     )
 

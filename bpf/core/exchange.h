@@ -7,7 +7,7 @@
 #include "process.h"
 
 #define TRAILERS_MAX 128 /* bytes of trailer fields behind which the last chunk is found */
-#define STICKY_FLAGS (CAPTURE_TLS | CAPTURE_OLD | CAPTURE_ROLE_GUESSED | CAPTURE_PEER_CLOSED)
+#define STICKY_FLAGS (CAPTURE_TLS | CAPTURE_OLD | CAPTURE_ROLE_GUESSED | CAPTURE_PEER_CLOSED | CAPTURE_HTTP1)
 
 static __always_inline void begin_exchange(struct connection *conn, __u64 now, __u64 offset, __u32 thread)
 {
@@ -75,6 +75,8 @@ static __noinline int finish_exchange(struct connection *conn, __u32 end, __u32 
 	conn->record.header.error = error;
 	send_exchange(conn, RECORD_EXCHANGE, LEDGER_EXCHANGE_PASSED, LEDGER_EXCHANGE_RING_FULL);
 	conn->phase = PHASE_IDLE;
+	if (request->state == HEAD_DONE && conn->response.state == HEAD_DONE)
+		conn->record.header.flags |= CAPTURE_HTTP1;
 	if (request->state != HEAD_DONE || (request->flags & MESSAGE_EXPECTS && !body))
 		return 0; /* a client that was refused what it asked for sends no body (RFC 9110, 10.1.1) */
 	if (request->flags & MESSAGE_CHUNKED)

@@ -61,6 +61,7 @@ enum capture_flag {
 	CAPTURE_OLD = 1 << 4, /* the connection is older than the agent, or was first seen midway */
 	CAPTURE_ROLE_GUESSED = 1 << 5, /* TCP's counters did not settle the role */
 	CAPTURE_PEER_CLOSED = 1 << 6, /* the peer's FIN had arrived */
+	CAPTURE_HTTP1 = 1 << 7, /* the kernel has followed an earlier exchange on it to its end */
 };
 
 enum context_source {
@@ -82,27 +83,28 @@ struct trace_context {
 /*
  * Common to all kinds. Rich from the first day: later parts add readers, not fields.
  *
- * From `transport` to `server_port` stands the vantage: whose end of which service was observed. It
+ * From `transport` to `server_address` stands the vantage: whose end of which service was observed. It
  * is the same for all connections between one process and one server, so user space looks it up whole.
+ * From `flags` on, with the vantage, stands what requests have in common that are alike (likeness.py).
  */
 struct record_header {
 	__u16 version;
+	__u16 client_port; /* of the connecting end */
+	__u32 lost; /* records lost on this connection since the last one that arrived */
+	__u32 flags; /* enum capture_flag */
 	__u8 kind; /* enum record_kind */
 	__u8 end; /* enum record_end */
 	__u8 error; /* errno of the socket, 0 for none */
 	__u8 transport; /* enum transport */
 	__u8 family; /* AF_INET, AF_INET6, AF_UNIX */
 	__u8 role; /* enum role, of this end */
+	__u16 server_port;
+	__u32 network_namespace; /* inode number */
 	__u64 process_start; /* boot time of the process's start */
 	__u64 cgroup; /* id in the unified hierarchy */
 	__u32 process; /* tgid in the initial pid namespace */
 	__u32 agent_process; /* tgid in the agent's own pid namespace, 0 if not in it */
 	__u8 server_address[16]; /* of the accepting end; IPv4 in the first four bytes; unused for unix */
-	__u32 network_namespace; /* inode number */
-	__u16 server_port;
-	__u16 client_port; /* of the connecting end */
-	__u32 flags; /* enum capture_flag */
-	__u32 lost; /* records lost on this connection since the last one that arrived */
 	__u64 connection; /* connecting ISN+1 << 32 | accepting ISN+1; the same on both ends */
 	__u64 offset; /* position in its direction's stream of the first byte */
 	__u64 time; /* of the first byte */

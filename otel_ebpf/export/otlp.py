@@ -2,7 +2,7 @@
 
 A span is written straight to the wire form of opentelemetry.proto.trace.v1.Span. What repeats from
 span to span, its template and its shared attributes, is encoded once and kept with them, so that a
-span costs one pack of its fixed-size fields, and its `own` values.
+span costs one pack of its fixed-size fields, one of the peer's port, and a join.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import struct
 from struct import Struct
 from typing import Final
 
-from otel_ebpf.export.protobuf import attribute, attribute_block, delimited, text, varint
+from otel_ebpf.export.protobuf import attribute_block, delimited, text, varint
+from otel_ebpf.signals.names import NETWORK_PEER_PORT
 from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock, Span, SpanTemplate
 
 __all__ = ["encode_span"]
-
-MAXIMUM_KEPT: Final = 4096
-"""Names of attributes for which tables are kept. A full cache is emptied."""
 
 _ATTRIBUTE: Final = b"\x4a"  # Span.attributes = 9
 # Span: trace_id = 1, span_id = 2, parent_span_id = 4, start_time_unix_nano = 7, end_time_unix_nano = 8,
 # flags = 16.
 _FIXED: Final = Struct("<2s16s2s8sBQBQ2sI").pack
 _FIXED_AND_PARENT: Final = Struct("<2s16s2s8s2s8sBQBQ2sI").pack
+# The peer's port, in a varint of three bytes whatever its value: what comes before it never changes.
+_PORT_KEY: Final = delimited(b"\x0a", NETWORK_PEER_PORT.encode())
+_PORT_HEAD: Final = _ATTRIBUTE + varint(len(_PORT_KEY) + 6) + _PORT_KEY + b"\x12\x04\x18"
+_PORT: Final = Struct(f"<{len(_PORT_HEAD)}sBBB").pack
 _LIMIT_64: Final = (1 << 64) - 1
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
-
-_integer_heads: dict[str, list[bytes]] = {}
 
 
 def encode_span(span: Span) -> bytes:
@@ -38,7 +38,7 @@ def encode_span(span: Span) -> bytes:
     are clamped. `SpanFlags`: bits 0-7 the W3C trace flags, bit 8 says that bit 9, whether the
     parent is remote, is known.
     """
-    template, trace_id, span_id, parent, flags, remote, start, end, shared, own = span
+    template, trace_id, span_id, parent, flags, remote, start, end, shared, port, own = span
     flags = flags & 0xFF | (_HAS_IS_REMOTE | _IS_REMOTE if remote else _HAS_IS_REMOTE)
     try:
         if parent:
@@ -55,11 +55,10 @@ def encode_span(span: Span) -> bytes:
     parts = [fixed, template.encoded or _encode_template(template)]
     if shared is not NO_ATTRIBUTES:
         parts.append(shared.encoded or _encode_block(shared))
-    for name, value in own:
-        if type(value) is int and 0 <= value < 0x200000:
-            parts += _small_integer(name, value)
-        else:
-            parts.append(attribute(_ATTRIBUTE, name, value))
+    if port:
+        parts.append(_PORT(_PORT_HEAD, port & 0x7F | 0x80, port >> 7 & 0x7F | 0x80, port >> 14))
+    if own:
+        parts.append(attribute_block(_ATTRIBUTE, own))
     return b"".join(parts)
 
 
@@ -77,32 +76,6 @@ def _encode_template(template: SpanTemplate) -> bytes:
 def _encode_block(block: AttributeBlock) -> bytes:
     block.encoded = attribute_block(_ATTRIBUTE, block.pairs)
     return block.encoded
-
-
-def _small_integer(name: str, value: int) -> tuple[bytes, bytes]:
-    """Return what stands before `value`, under 2**21 (ports, sizes, codes), and its varint."""
-    heads = _integer_heads.get(name) or _keep_integer_heads(name)
-    if value < 0x80:
-        return heads[1], bytes((value,))
-    if value < 0x4000:
-        return heads[2], bytes((value & 0x7F | 0x80, value >> 7))
-    return heads[3], bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
-
-
-def _key_field(name: str) -> bytes:
-    return delimited(b"\x0a", text(name)) + b"\x12"  # KeyValue.key = 1, and the tag of its value = 2
-
-
-def _keep_integer_heads(name: str) -> list[bytes]:
-    if len(_integer_heads) >= MAXIMUM_KEPT:
-        _integer_heads.clear()
-    field = _key_field(name)
-    heads = []
-    for size in range(4):
-        inner = field + bytes((1 + size,)) + b"\x18"
-        heads.append(_ATTRIBUTE + varint(len(inner) + size) + inner)
-    _integer_heads[name] = heads
-    return heads
 
 
 def _clamped(span: Span) -> Span:

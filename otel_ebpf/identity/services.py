@@ -55,8 +55,9 @@ class Services:
 
     `decided(process, service, decision)` is called for each process when it becomes known (or is
     another program after exec), so that the kernel can be told; `forgotten(service)` when the
-    last process of a service is gone. `clock` is monotonic, in seconds; `shard` counts the processes of
-    which nothing is known, and those that are forgotten for want of room.
+    last process of a service is gone; `changed()` when what `admitted` has said may no longer hold.
+    `clock` is monotonic, in seconds; `shard` counts the processes of which nothing is known, and those
+    that are forgotten for want of room.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Services:
         capacity: int = 16384,
         decided: Callable[[Process, Service, Decision], None] = _nothing,
         forgotten: Callable[[Service], None] = _nothing,
+        changed: Callable[[], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
         shard: Shard | None = None,
     ) -> None:
@@ -77,6 +79,7 @@ class Services:
         self._generation = max(capacity // 2, 1)
         self._decided = decided
         self._forgotten = forgotten
+        self._changed = changed
         self._clock = clock
         self._counts = (shard or Shard()).counts
         # Two generations instead of a list by use: a look-up stays one dictionary read. What has not been
@@ -184,16 +187,20 @@ class Services:
         self._young[key] = known
         self._old.pop(key, None)
         self._drop(before)  # after the new one was counted: it can be of the same service
-        self._found.clear()
+        self._change()
         self._turn()
         self._decided(process, service, known.decision)
         return known
+
+    def _change(self) -> None:
+        self._found.clear()
+        self._changed()
 
     def _turn(self) -> None:
         """Make room: the young become the old, and the old that were not asked for again leave."""
         if len(self._young) < self._generation:
             return
-        self._found.clear()
+        self._change()
         gone = [known for key, known in self._old.items() if key not in self._young]
         self._old, self._young = self._young, {}
         self._counts[Entry.PROCESS_EVICTED] += len(gone)
@@ -209,7 +216,7 @@ class Services:
         """Count one process less of a service, and tell when it was the last."""
         if known is None:
             return
-        self._found.clear()
+        self._change()
         service = known.service
         left = self._processes[service] - 1
         if left > 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_ebpf.kernel.ledger import Entry, Shard
+from otel_ebpf.kernel.likeness import Again, Likenesses
 from otel_ebpf.kernel.records import (
     CLOSE,
     EXCHANGE,
@@ -29,7 +30,8 @@ BATCH_BYTES: Final = 1 << 18
 """What is read at once: little enough to stay in the processor's cache until it is encoded."""
 
 _EXCHANGE_SIZE, _PIECE_SIZE, _PROCESS_SIZE = EXCHANGE.size, PIECE.size, PROCESS.size
-_KIND_EXCHANGE = int(Kind.EXCHANGE)
+_EXCHANGE = int(Kind.EXCHANGE)
+_KIND = 12  # where it stands in a record
 _make = tuple.__new__
 _unpack_exchange = EXCHANGE.unpack_from
 
@@ -37,32 +39,32 @@ _unpack_exchange = EXCHANGE.unpack_from
 class Reader:
     """Reads batches of records and keeps the reader's column of the ledger."""
 
-    def __init__(self, ring: RingBuffer, shard: Shard) -> None:
+    def __init__(self, ring: RingBuffer, shard: Shard, likenesses: Likenesses) -> None:
         self._ring = ring
+        self._sort = likenesses.sort
         self._counts = shard.counts
         self._vantages = Vantages()
         self._known = self._vantages.known
 
-    def read(self, limit: int = BATCH_BYTES) -> list[Record]:
-        """Return what is there, oldest first; malformed records are counted, not returned."""
-        chunk, spans = self._ring.read(limit)
-        records: list[Record] = []
-        append = records.append
-        exchanges = 0
-        for at, end in spans:
-            if chunk[at + 2] == _KIND_EXCHANGE and chunk[at] == WIRE_VERSION and end - at >= _EXCHANGE_SIZE:
-                record: Record | None = self._exchange(chunk, at, end)
-                exchanges += record is not None
-            else:
-                record = self._decode(chunk, at, end)
-            if record is None:
-                self._counts[Entry.READER_MALFORMED] += 1
-            else:
-                append(record)
-        self._counts[Entry.READER_EXCHANGE] += exchanges
-        return records
+    def read(self, limit: int = BATCH_BYTES) -> tuple[list[Record], list[Again]]:
+        """Return what is there: exchanges whose like is known apart, and all others, oldest first.
 
-    def _exchange(self, chunk: bytes, at: int, end: int) -> Exchange | None:
+        Malformed records are counted, not returned.
+        """
+        chunk, spans = self._ring.read(limit)
+        alike, others = self._sort(chunk, spans)
+        records: list[Record] = []
+        counts = self._counts
+        for at, end, likeness in others:
+            record = self._decode(chunk, at, end, likeness)
+            if record is None:
+                counts[Entry.READER_MALFORMED] += 1
+            else:
+                records.append(record)
+        counts[Entry.READER_EXCHANGE] += len(alike)
+        return records, alike
+
+    def _exchange(self, chunk: bytes, at: int, end: int, likeness: int) -> Exchange | None:
         fields = _unpack_exchange(chunk, at)
         request = at + _EXCHANGE_SIZE
         response = request + fields[23]
@@ -74,14 +76,18 @@ class Reader:
         vantage = self._known.get(data) or self._vantages.read(data)
         return _make(
             Exchange,
-            fields + (chunk[request:response], chunk[response:path], chunk[path:stop], vantage),  # noqa: RUF005
+            fields + (chunk[request:response], chunk[response:path], chunk[path:stop], vantage, likeness),  # noqa: RUF005
         )
 
-    def _decode(self, chunk: bytes, at: int, end: int) -> Record | None:
+    def _decode(self, chunk: bytes, at: int, end: int, likeness: int) -> Record | None:
         size, counts = end - at, self._counts
         if size < HEADER.size or chunk[at] != WIRE_VERSION:
             return None
-        kind = chunk[at + 2]
+        kind = chunk[at + _KIND]
+        if kind == _EXCHANGE and size >= _EXCHANGE_SIZE:
+            exchange = self._exchange(chunk, at, end, likeness)
+            counts[Entry.READER_EXCHANGE] += exchange is not None
+            return exchange
         if kind == Kind.PIECE and size >= _PIECE_SIZE:
             piece = self._piece(chunk, at, end)
             counts[Entry.READER_PIECE] += piece is not None
@@ -103,7 +109,7 @@ class Reader:
         """Decode the rarer kinds."""
         size = end - at
         if kind == Kind.AMEND and size >= _EXCHANGE_SIZE:
-            return self._exchange(chunk, at, end)
+            return self._exchange(chunk, at, end, 0)
         if kind == Kind.CLOSE and size >= CLOSE.size:
             return Close._make((*CLOSE.unpack_from(chunk, at), self._vantage(chunk, at)))
         if kind == Kind.PROCESS and size >= _PROCESS_SIZE:
@@ -138,7 +144,7 @@ def _identity(chunk: bytes, at: int) -> tuple[int, int, int, int, int, int]:
     """Pick kind, pids, network namespace, start and cgroup out of a header. Not worth keeping."""
     one = Vantage(*VANTAGE.unpack_from(chunk, at + START))
     return (
-        chunk[at + 2],
+        chunk[at + _KIND],
         one.process,
         one.agent_process,
         one.network_namespace,

@@ -4,7 +4,7 @@ Hot path. Budget: decoding one exchange, its heads copied out, at most 1.3 us.
 
 Times are CLOCK_BOOTTIME nanoseconds, 0 for "did not happen". `NamedTuple`s are filled in
 wire order straight from one `struct.unpack_from`, so the order of the fields is the ABI; behind
-those stand the bytes that follow the struct, and the vantage, which is looked up.
+those stand the bytes that follow the struct, the vantage, which is looked up, and the likeness.
 tests/kernel/test_wire_layout.py checks names, offsets and sizes against the objects' BTF.
 """
 
@@ -41,12 +41,12 @@ __all__ = [
 class Exchange(NamedTuple):
     """One request and its response (struct exchange_record). Also used for `Kind.AMEND`."""
 
+    client_port: int
+    lost: int
+    flags: int
     kind: int
     end: int
     error: int
-    client_port: int
-    flags: int
-    lost: int
     connection: int
     offset: int
     time: int
@@ -72,17 +72,18 @@ class Exchange(NamedTuple):
     response: bytes
     path: bytes
     vantage: Vantage
+    likeness: int  # see `kernel.likeness`; 0 for none
 
 
 class Piece(NamedTuple):
     """One send or receive of a connection in stream mode (struct piece_record)."""
 
+    client_port: int
+    lost: int
+    flags: int
     kind: int
     end: int
     error: int
-    client_port: int
-    flags: int
-    lost: int
     connection: int
     offset: int
     time: int
@@ -105,12 +106,12 @@ class Piece(NamedTuple):
 class Close(NamedTuple):
     """A connection that user space follows has ended (struct close_record)."""
 
+    client_port: int
+    lost: int
+    flags: int
     kind: int
     end: int
     error: int
-    client_port: int
-    flags: int
-    lost: int
     connection: int
     offset: int
     time: int
@@ -146,7 +147,7 @@ class ProcessSeen(NamedTuple):
 Record = Exchange | Piece | Close | ProcessSeen
 
 # version, the vantage, thread and ruleset are passed over: nothing here reads them from it.
-_HEADER = "2xBBB49xHIIQQQQ4x4x16s16s8s8sBB6x"
+_HEADER = "2xHIIBBB49xQQQQ4x4x16s16s8s8sBB6x"
 HEADER = Struct("<" + _HEADER)
 EXCHANGE = Struct("<" + _HEADER + "QQQQQIIHHHH")
 PIECE = Struct("<" + _HEADER + "IHBxH6x")

@@ -11,8 +11,8 @@ from struct import Struct
 
 __all__ = ["START", "STOP", "VANTAGE", "Vantage", "Vantages"]
 
-VANTAGE = Struct("<BBBQQII16sIH")
-START, STOP = 5, 5 + VANTAGE.size
+VANTAGE = Struct("<BBBHIQQII16s")
+START, STOP = 15, 15 + VANTAGE.size
 """Where it stands in struct record_header."""
 
 
@@ -23,13 +23,13 @@ class Vantage:
     transport: int
     family: int
     role: int
+    server_port: int
+    network_namespace: int
     process_start: int  # CLOCK_BOOTTIME nanoseconds
     cgroup: int
     process: int
     agent_process: int
     server_address: bytes
-    network_namespace: int
-    server_port: int
 
 
 class Vantages:

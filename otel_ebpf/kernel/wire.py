@@ -63,6 +63,7 @@ class Capture(IntFlag):
     OLD = 16
     ROLE_GUESSED = 32
     PEER_CLOSED = 64
+    HTTP1 = 128
 
 
 class ContextSource(IntEnum):

@@ -75,7 +75,11 @@ class Protocol(Interface):
 
     @property
     def followed(self) -> bool:
-        """True for the one whose heads the kernel follows: a record in which it saw both end is its."""
+        """True for the one whose heads the kernel follows.
+
+        A record in which it saw both end is its, and so are all later ones of that connection
+        (`Capture.HTTP1`).
+        """
 
     @property
     def interleaved(self) -> bool:
@@ -86,6 +90,13 @@ class Protocol(Interface):
 
     def parse(self, exchange: Exchange) -> Call | None:
         """Read a whole exchange; None when the captured bytes cannot be read."""
+
+    def body_bound(self, exchange: Exchange) -> int:
+        """Return the most bytes that the request's body may have by its head, of an exchange with a likeness.
+
+        Never less than 0 means: all else that `parse` says of it, but for ids, times and sizes, it will say
+        of any exchange that is like it, and the response's body is what came behind its head.
+        """
 
     def stream(self, ids: TraceIds) -> Stream:
         """Return the state for a connection in stream mode; `ids` names requests without a context."""

@@ -9,6 +9,7 @@ from otel_ebpf.kernel.records import Capture, Close, Exchange, Piece
 from otel_ebpf.protocols.base import Claim, Protocol
 
 _SERVER_FIRST = int(Capture.SERVER_FIRST)
+_HTTP1 = int(Capture.HTTP1)
 _STRENGTH = {Claim.NO: 0, Claim.MAYBE: 1, Claim.LIKELY: 2, Claim.YES: 3}
 MISSES_MAX = 3  # exchanges in a row that no protocol claims, before a connection is given up
 
@@ -36,20 +37,24 @@ class Claims:
     Ordered dictionaries: the first key of a plain one is looked for behind all that were deleted before.
     """
 
-    __slots__ = ("_followed", "_maximum", "_misses", "_protocols", "_server_first", "claimed")
+    __slots__ = ("_maximum", "_misses", "_protocols", "_server_first", "claimed", "followed")
 
     def __init__(self, protocols: Sequence[Protocol], maximum: int) -> None:
         self._protocols = tuple(protocols)
         self._server_first = tuple(protocol for protocol in protocols if protocol.server_first)
-        self._followed = next((protocol for protocol in protocols if protocol.followed), None)
+        self.followed = next((protocol for protocol in protocols if protocol.followed), None)
         self._maximum = maximum
         self._misses: OrderedDict[int, int] = OrderedDict()
         self.claimed: OrderedDict[int, Protocol] = OrderedDict()
 
+    def of(self, record: Exchange | Piece) -> Protocol | None:
+        """Return whose connection it is: the kernel has followed it, or it was claimed."""
+        if record.flags & _HTTP1 and self.followed is not None:
+            return self.followed
+        return self.claimed.get(connection_key(record))
+
     def look(self, record: Exchange) -> tuple[Claim, Protocol | None]:
         """Judge an exchange. LIKELY suffices where there was no response at all."""
-        if record.request_head and record.response_head and self._followed is not None:
-            return Claim.YES, self._followed
         protocols = self._server_first if record.flags & _SERVER_FIRST else self._protocols
         claim, protocol = judge(protocols, record.request, record.response)
         if claim is Claim.LIKELY and record.response_bytes:

@@ -12,9 +12,10 @@ from otel_ebpf.kernel.trace_ids import TraceIds
 from otel_ebpf.protocols.base import Claim, Stream
 from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
 from otel_ebpf.protocols.http1_claim import claim
+from otel_ebpf.protocols.http1_fields import NO_LENGTH
 from otel_ebpf.protocols.http1_head import head_end, is_interim, status_at
 from otel_ebpf.protocols.http1_request import Heads
-from otel_ebpf.protocols.http1_sizes import request_size, response_size
+from otel_ebpf.protocols.http1_sizes import UNKNOWN, request_size, response_size
 from otel_ebpf.protocols.http1_stream import Http1Stream
 from otel_ebpf.protocols.traceparent import TraceParent
 
@@ -57,9 +58,9 @@ class Http1:
         """
         # Taking all fields out at once costs as much as reading four of them by name.
         (
-            _, how, error, _, flags, _, _, _, start, _, _, trace_id, span_id, parent_id, trace_flags, source,
+            _, _, flags, _, how, error, _, _, start, _, _, trace_id, span_id, parent_id, trace_flags, source,
             _, response_start, response_end, request_bytes, response_bytes, head, response_head, _, _, _,
-            status, data, _, _, _,
+            status, data, _, _, _, _,
         ) = exchange  # fmt: skip
         answered = response_bytes - response_head
         if how not in _ENDED or not (head and response_head and status and answered >= 0):
@@ -82,6 +83,19 @@ class Http1:
             (exchange, _new(HttpCall, value), start, response_start, response_end, how, error, trace_id,
              span_id, parent_id, trace_flags, source),
         )  # fmt: skip
+
+    def body_bound(self, exchange: Exchange) -> int:
+        """Return the length that the request declares for its body, 0 for none.
+
+        -1 where what an exchange like this one says does not follow from its likeness alone.
+        """
+        head = exchange.request_head
+        if not (head and exchange.response_head and exchange.status) or exchange.flags & _SERVER_FIRST:
+            return UNKNOWN
+        whole = self._heads.whole(exchange.request[:head], exchange.context_source == _FROM_HEADER)
+        if whole is None:
+            return UNKNOWN
+        return 0 if whole.declared == NO_LENGTH else max(whole.declared, UNKNOWN)
 
     def _parse_unusual(self, exchange: Exchange) -> Call | None:
         """Read an exchange of which the kernel does not know everything, or which has an odd head."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from otel_ebpf.kernel.likeness import context_field
 from otel_ebpf.protocols.calls import HttpRequest
 from otel_ebpf.protocols.http1_fields import FieldReader, Fields
 from otel_ebpf.protocols.http1_head import request_line, split_target
@@ -16,9 +17,6 @@ from otel_ebpf.protocols.http1_head import request_line, split_target
 _ENTRIES_MAX = 1024
 _HEADS_MAX = 4096
 _BYTES_MAX = 256
-_TRACEPARENT = b"\r\ntraceparent: "  # as nearly everybody writes it
-_FOLD = (b" ", b"\t")
-_TRACEPARENT_SIZE = len(_TRACEPARENT) + 55
 
 
 class WholeHead(NamedTuple):
@@ -57,9 +55,8 @@ class Heads:
         `traced`: the kernel has read its `traceparent`, which is passed over here.
         """
         if traced:
-            at = head.find(_TRACEPARENT)
-            behind = at + _TRACEPARENT_SIZE
-            if at < 0 or head[behind : behind + 2] != b"\r\n" or head[behind + 2 : behind + 3] in _FOLD:
+            at, behind = context_field(head, 0, len(head))
+            if not at:
                 return None
             head = head[:at] + head[behind:]
         key = hash(head)

@@ -51,6 +51,10 @@ class Http2:
         """Return None: not read."""
         return None
 
+    def body_bound(self, exchange: Exchange) -> int:
+        """Return -1: not read."""
+        return -1
+
     def stream(self, ids: TraceIds) -> Stream:
         """Return a stream that finds nothing."""
         return NoStream()

@@ -49,7 +49,6 @@ class ProtocolStage:
         self._control = control
         self._unsupported = unsupported
         self._claims = Claims(protocols, max_connections)
-        self._claimed = self._claims.claimed
         self._streams = Streams(
             shard,
             ids,
@@ -62,14 +61,13 @@ class ProtocolStage:
 
     def exchange(self, record: Exchange) -> Call | None:
         """Read a whole exchange; None where it makes no call (and is counted)."""
-        key = record.connection << 2 | record.vantage.role
-        protocol = self._claimed.get(key)
+        protocol = self._claims.followed if record.request_head and record.response_head else None
         if protocol is None:
-            protocol = self._claim(key, record)
+            protocol = self._claims.of(record) or self._claim(record)
             if protocol is None:
                 return None
         if record.end in _LAST:
-            self._claims.release(key)
+            self._claims.release(connection_key(record))
         if not protocol.supported:
             self._counts[_UNSUPPORTED] += 1
             return None
@@ -79,6 +77,15 @@ class ProtocolStage:
             return None
         self._counts[_PASSED] += 1
         return call if record.context_source != _NO_CONTEXT else self._with_ids(call)
+
+    def passed(self, number: int) -> None:
+        """Count exchanges that were like earlier ones, and were not read again."""
+        self._counts[_PASSED] += number
+
+    def body_bound(self, record: Exchange) -> int:
+        """See `Protocol.body_bound`; for an exchange that has just been read."""
+        followed = self._claims.followed
+        return followed.body_bound(record) if followed and record.likeness else -1
 
     def amend(self, record: Exchange) -> None:
         """Count an exchange that went on after silence had ended it: its call has left."""
@@ -101,7 +108,8 @@ class ProtocolStage:
         """
         return self._streams.expire(now)
 
-    def _claim(self, key: int, record: Exchange) -> Protocol | None:
+    def _claim(self, record: Exchange) -> Protocol | None:
+        key = connection_key(record)
         claim, protocol = self._claims.look(record)
         if protocol is None or claim is Claim.NO or claim is Claim.MAYBE:
             self._counts[_UNKNOWN] += 1

@@ -117,7 +117,7 @@ class Streams:
         return calls
 
     def _open(self, key: int, record: Piece) -> Stream | Opening | Ignored:
-        protocol = self._claims.claimed.get(key)
+        protocol = self._claims.of(record)
         state: Stream | Opening | Ignored
         if protocol is None:
             state = Opening(self._protocols)

@@ -13,7 +13,7 @@ else the peer. A client's `url.full` begins with the Host header, else with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.kernel.records import Capture, ContextSource, End, Role, Transport
@@ -23,7 +23,6 @@ from otel_ebpf.signals.http_shape import KNOWN_METHODS, OTHER_METHOD, Shape, Sha
 from otel_ebpf.signals.names import (
     CLIENT_ADDRESS,
     HTTP_REQUEST_METHOD_ORIGINAL,
-    NETWORK_PEER_PORT,
     URL_FULL,
     URL_PATH,
     URL_QUERY,
@@ -52,10 +51,11 @@ _new = tuple.__new__  # a NamedTuple's own __new__ is a Python function: 0.15 us
 class Plan:
     """What all calls have in common that ask the same of the same server and are answered alike."""
 
-    __slots__ = ("peers", "shape", "template")
+    __slots__ = ("peers", "settled", "shape", "template")
 
     def __init__(self, shape: Shape, template: SpanTemplate, peers: Peers | None) -> None:
         """`peers`: None where no peer is told of, or the template has it."""
+        self.settled = False  # True: it holds for all such calls, until routes are learned anew
         self.shape = shape
         self.template = template
         self.peers = peers
@@ -64,23 +64,32 @@ class Plan:
 class _ServiceState:
     """What is remembered of one service."""
 
-    __slots__ = ("paths", "plans", "routes", "shapes")
+    __slots__ = ("merges", "paths", "plans", "routes", "shapes")
 
     def __init__(self, routes: ServiceRoutes) -> None:
         self.routes = routes
+        self.merges = routes.merges
         self.paths = routes.cache
         self.plans: dict[tuple[object, ...], Plan] = {}
         self.shapes: dict[ShapeKey, Shape] = {}
 
 
 class HttpSpans:
-    """Makes spans of calls. `known_methods`: what is not among them is `_OTHER`."""
+    """Makes spans of calls. `known_methods`: what is not among them is `_OTHER`.
+
+    `rerouted` is called when plans that were settled are so no longer.
+    """
 
     def __init__(
-        self, routes: Routes, redaction: Redaction, known_methods: Iterable[str] = KNOWN_METHODS
+        self,
+        routes: Routes,
+        redaction: Redaction,
+        rerouted: Callable[[], None],
+        known_methods: Iterable[str] = KNOWN_METHODS,
     ) -> None:
         self._routes = routes
         self._redaction = redaction
+        self._rerouted = rerouted
         self._methods = {method: method for method in known_methods}
         self._services: dict[Service, _ServiceState] = {}
         self._peers: dict[tuple[int, bool], Peers] = {}
@@ -102,13 +111,13 @@ class HttpSpans:
         return state.plans.get(key) or self._keep(service, state, call, key)
 
     def _keep(self, service: Service, state: _ServiceState, call: Call, key: tuple[object, ...]) -> Plan:
-        route_merges = state.routes.merges
         plan = self._make(service, state, call)
-        if state.routes.merges != route_merges or len(state.plans) >= CACHED_PLANS:
+        if len(state.plans) >= CACHED_PLANS:
             state.plans.clear()
         request = call.value.request
         if not plan.shape.server or state.routes.settled(request.path):
             state.plans[key] = plan
+            plan.settled = True
         return plan
 
     def _make(self, service: Service, state: _ServiceState, call: Call) -> Plan:
@@ -139,7 +148,7 @@ class HttpSpans:
         server, unix = vantage.role == _SERVER, vantage.transport == _UNIX
         route = failed = address = ""
         if server:
-            route = state.paths.get(request.path) or state.routes.find(request.path, status)
+            route = state.paths.get(request.path) or self._find_route(state, request.path, status)
         if not status or call.error or call.how == _RESET:
             failed = failure(status, call.how, call.error, record.flags, call.response_start)
         if unix:
@@ -166,25 +175,44 @@ class HttpSpans:
             shape = state.shapes[key] = Shape(service, key)
         return shape
 
-    def span(self, call: Call, plan: Plan, start: int, end: int) -> Span:
-        """Return the span of `call`, whose plan is `plan`. Times are Unix nanoseconds."""
-        record, _, _, _, _, _, _, trace_id, span_id, parent, flags, source = call
+    def _find_route(self, state: _ServiceState, path: str, status: int) -> str:
+        route = state.routes.find(path, status)
+        if state.routes.merges != state.merges:
+            state.merges = state.routes.merges
+            state.plans.clear()
+            self._rerouted()
+        return route
+
+    def span(  # noqa: PLR0917 (hot path: names cost)
+        self,
+        plan: Plan,
+        start: int,
+        end: int,
+        address: bytes,
+        port: int,
+        context: tuple[bytes, bytes, bytes, int, int],
+    ) -> Span:
+        """Return the span of a call. Times are Unix nanoseconds.
+
+        `address` and `port` are the client's, `context` is trace id, span id, parent, flags and where from.
+        """
+        trace_id, span_id, parent, flags, source = context
         if source == _HEADER:
             flags = flags & _RANDOM | _SAMPLED
             remote = parent != NO_PARENT
         else:
             flags = _SAMPLED
             remote = False
-        shared = NO_ATTRIBUTES
-        own: Attributes = ()
         peers = plan.peers
         if peers is not None:
-            address = record.client_address
             shared = peers.blocks.get(address) or peers.make(address)
-            own = ((NETWORK_PEER_PORT, record.client_port),)
+        else:
+            shared, port = NO_ATTRIBUTES, 0
         if parent == NO_PARENT:
             parent = b""
-        return _new(Span, (plan.template, trace_id, span_id, parent, flags, remote, start, end, shared, own))
+        return _new(
+            Span, (plan.template, trace_id, span_id, parent, flags, remote, start, end, shared, port, ())
+        )
 
     def _asked(self, request: HttpRequest) -> Attributes:
         """Return what a server's span says of its request alone."""

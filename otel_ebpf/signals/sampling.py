@@ -10,7 +10,6 @@ import logging
 from typing import Protocol
 
 from otel_ebpf.kernel.records import ContextSource
-from otel_ebpf.protocols.calls import Call
 
 DEFAULT = "parentbased_always_on"
 NO_PARENT = b"\0" * 8
@@ -23,14 +22,14 @@ _logger = logging.getLogger(__name__)
 class Sampler(Protocol):
     """Decides for one call whether its span is exported."""
 
-    def sample(self, call: Call) -> bool:
-        """Return True to export the call's span."""
+    def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
+        """Return True to export the call's span; `flags` and `source` are those of its context."""
 
 
 class AlwaysOn:
     """`always_on`."""
 
-    def sample(self, call: Call) -> bool:
+    def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return True."""
         return True
 
@@ -38,7 +37,7 @@ class AlwaysOn:
 class AlwaysOff:
     """`always_off`."""
 
-    def sample(self, call: Call) -> bool:
+    def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return False."""
         return False
 
@@ -56,9 +55,9 @@ class TraceIdRatio:
         # Nine bytes: the bound of 1.0 does not fit into eight. Bytes compare as big-endian numbers do.
         self._bound = bound.to_bytes(9, "big")
 
-    def sample(self, call: Call) -> bool:
+    def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return True if the trace id is among the sampled."""
-        return b"\0" + call.trace_id[8:] < self._bound
+        return b"\0" + trace_id[8:] < self._bound
 
 
 class ParentBased:
@@ -66,12 +65,13 @@ class ParentBased:
 
     def __init__(self, root: Sampler) -> None:
         self._root = root.sample
+        self._always = isinstance(root, AlwaysOn)
 
-    def sample(self, call: Call) -> bool:
+    def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return the parent's sampled flag, or what the root sampler says."""
-        if call.context_source > _ROOT and call.parent_id != NO_PARENT:
-            return call.trace_flags & _SAMPLED != 0
-        return self._root(call)
+        if source > _ROOT and parent_id != NO_PARENT:
+            return flags & _SAMPLED != 0
+        return self._always or self._root(trace_id, parent_id, flags, source)
 
 
 def make_sampler(name: str = "", argument: str = "") -> Sampler:

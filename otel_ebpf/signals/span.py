@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from otel_ebpf.identity.model import Attributes, Service
+from otel_ebpf.signals.names import NETWORK_PEER_PORT
 
 
 class SpanKind(IntEnum):
@@ -50,7 +51,7 @@ class Span(NamedTuple):
     """One span. Times are Unix nanoseconds.
 
     Its attributes are those of the template, those of `shared`, which spans of other templates have
-    too (the peer), and its `own`. Only the last are encoded for each span.
+    too (the peer), the peer's port, and its `own`. Only the last two are encoded for each span.
     """
 
     template: SpanTemplate
@@ -62,9 +63,11 @@ class Span(NamedTuple):
     start: int
     end: int
     shared: AttributeBlock
-    own: Attributes
+    peer_port: int  # 0 for none
+    own: Attributes = ()
 
     @property
     def attributes(self) -> Attributes:
         """All attributes. Not for the hot path."""
-        return self.template.attributes + self.shared.pairs + self.own
+        port: Attributes = ((NETWORK_PEER_PORT, self.peer_port),) if self.peer_port else ()
+        return self.template.attributes + self.shared.pairs + port + self.own

@@ -10,13 +10,15 @@ these what the metrics have.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.ledger import Entry, Shard
+from otel_ebpf.kernel.likeness import Again
 from otel_ebpf.kernel.records import Exchange, Piece, Role
 from otel_ebpf.protocols.calls import Call
-from otel_ebpf.signals.http import HttpSpans
+from otel_ebpf.signals.http import HttpSpans, Plan
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.routes import Routes
@@ -36,11 +38,25 @@ _ROLE_UNKNOWN = int(Entry.SIGNAL_ROLE_UNKNOWN)
 _FAILED = int(Entry.SIGNAL_FAILED)
 
 
+def _nothing() -> None:
+    """Stand in for a callback that nobody asked for."""
+
+
+class Known(NamedTuple):
+    """What is kept of an exchange for those that are like it (`kernel.likeness`)."""
+
+    plan: Plan
+    request_head: int
+    response_head: int
+    body_bound: int  # the length that the request's head declares for its body
+
+
 class SignalStage:
     """Turns calls into metrics and spans. One thread uses it, and `metrics` too.
 
     `clock` returns Unix time minus CLOCK_BOOTTIME in nanoseconds. `metrics` None switches metrics
-    off, `emit` None spans. `emit` takes the spans; it must not block.
+    off, `emit` None spans. `emit` takes the spans; it must not block. `rerouted` is called when routes that
+    were found before have become others: what was `Known` is so no longer.
     """
 
     def __init__(  # noqa: PLR0917 (a stage is given its neighbours in the order of the way)
@@ -52,11 +68,12 @@ class SignalStage:
         redaction: Redaction,
         metrics: RequestMetrics | None,
         emit: Callable[[Span], None] | None,
+        rerouted: Callable[[], None] = _nothing,
     ) -> None:
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
-        self._http = HttpSpans(routes, redaction)
+        self._http = HttpSpans(routes, redaction, rerouted)
         self._plan = self._http.plan
         self._span = self._http.span
         self._metrics = metrics
@@ -64,37 +81,76 @@ class SignalStage:
         self._last_lossy: Exchange | Piece | None = None
         self._complained = False
 
-    def call(self, call: Call, service: Service) -> None:
-        """Take one call. Never raises: what goes wrong is counted (signal_failed), and logged once."""
+    def call(self, call: Call, service: Service) -> Plan | None:
+        """Take one call, and return what it has in common with others, if anything.
+
+        Never raises: what goes wrong is counted (signal_failed), and logged once.
+        """
         counts = self._counts
         counts[_SEEN] += 1
         try:
-            record, (_, _, request_body, response_body), start, _, end, _, _, _, _, _, _, _ = call
+            (
+                record, value, start, _, end, _, _,
+                trace_id, span_id, parent_id, flags, source,
+            ) = call  # fmt: skip
             if record.lost:
                 self._lost(record, service)
             if record.vantage.role == _UNKNOWN:
                 counts[_ROLE_UNKNOWN] += 1
-                return
+                return None
             plan = self._plan(call, service)
-            duration = end - start
-            if duration < 0:  # noqa: PLR1730 (max() costs a call): nothing came after the first byte
-                duration = 0
-            metrics = self._metrics
-            if metrics is not None:
-                metrics.record(plan.shape, duration, request_body, response_body)
-                counts[_AGGREGATED] += 1
-            emit = self._emit
-            if emit is None:
-                counts[_SPANS_OFF] += 1
-            elif self._sample(call):
-                start += self._clock()
-                emit(self._span(call, plan, start, start + duration))
-                counts[_SPAN] += 1
-            else:
-                counts[_UNSAMPLED] += 1
+            itself = Known(plan, 0, 0, value.request_body)
         except Exception:
             counts[_FAILED] += 1
             self._complain()
+            return None
+        self._take(
+            (
+                (
+                    itself, start, end, value.request_body, value.response_body,
+                    record.client_address, record.client_port, trace_id, span_id, parent_id, flags, source,
+                ),
+            )
+        )  # fmt: skip
+        return plan
+
+    def again(self, alike: Sequence[Again]) -> None:
+        """Take exchanges that are like earlier ones, of which `Known` was kept. Never raises either."""
+        self._counts[_SEEN] += len(alike)
+        self._take(alike)
+
+    def _take(self, alike: Sequence[Again]) -> None:
+        """Count each, and make its span. One loop: a call for each step of it would cost as much again."""
+        counts, emit, sample, span_of = self._counts, self._emit, self._sample, self._span
+        record = self._metrics.record if self._metrics is not None else None
+        offset = self._clock()
+        for (
+            known, start, end, request_bytes, response_bytes,
+            address, port, trace_id, span_id, parent_id, flags, source,
+        ) in alike:  # fmt: skip
+            try:
+                plan, request_head, response_head, bound = known
+                duration = end - start
+                if duration < 0:  # noqa: PLR1730 (max() costs a call): nothing came after the first byte
+                    duration = 0
+                if record is not None:
+                    body = request_bytes - request_head
+                    record(
+                        plan.shape, duration, body if body < bound else bound, response_bytes - response_head
+                    )
+                    counts[_AGGREGATED] += 1
+                if emit is None:
+                    counts[_SPANS_OFF] += 1
+                elif sample(trace_id, parent_id, flags, source):
+                    begun = start + offset
+                    context = (trace_id, span_id, parent_id, flags, source)
+                    emit(span_of(plan, begun, begun + duration, address, port, context))
+                    counts[_SPAN] += 1
+                else:
+                    counts[_UNSAMPLED] += 1
+            except Exception:
+                counts[_FAILED] += 1
+                self._complain()
 
     def forget(self, service: Service) -> None:
         """The service has gone: drop what is remembered of it, once its metrics are collected."""

@@ -8,6 +8,7 @@ import subprocess
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.ladder import LADDERS, Rung
 from otel_ebpf.kernel.ledger import Entry, Ledger
+from otel_ebpf.kernel.likeness import Likenesses
 from otel_ebpf.kernel.messages import Attach, Attached, Detach
 from otel_ebpf.kernel.reader import Reader
 from otel_ebpf.kernel.ring_buffer import RingBuffer
@@ -27,7 +28,7 @@ def test_garbage_in_the_ring_buffer(tmp_path):
         assert isinstance(attached, Attached)
         ledger = Ledger()
         ring = RingBuffer(attached.maps["records"], SIZES["ring_bytes"])
-        reader = Reader(ring, ledger.shard())
+        reader = Reader(ring, ledger.shard(), Likenesses())
         attacher._control = attacher._objects[-1]  # the stranger: its programs are run
         for _ in range(3):
             with socket.create_server(("127.0.0.1", 0)) as server:
@@ -39,7 +40,7 @@ def test_garbage_in_the_ring_buffer(tmp_path):
         records = []
 
         def has_read_it_all() -> bool:
-            records.extend(reader.read())  # up to a record that is being written, if there is one
+            records.extend(reader.read()[0])  # up to a record that is being written, if there is one
             return ledger.totals()[Entry.READER_MALFORMED] == 3
 
         wait_for(has_read_it_all, ledger.totals)

@@ -9,7 +9,7 @@ from struct import Struct, calcsize
 
 import pytest
 
-from otel_ebpf.kernel import records, tables, vantage
+from otel_ebpf.kernel import likeness, records, tables, vantage
 from otel_ebpf.kernel.bpf_object import OBJECTS
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from tests.kernel.btf import Btf
@@ -74,7 +74,24 @@ def test_records_mirror_the_structs(struct_name, form, fields):
     assert len(values) == len(offsets_of(form.format))
     assert sorted(shared + values) == sorted(one for one in members if one[0] not in UNREAD)
     last_name, last_at, last_size = shared[-1]
-    assert (last_name, last_at + last_size) == ("server_port", vantage.STOP)
+    assert (last_name, last_at + last_size) == ("server_address", vantage.STOP)
+
+
+OWN = (
+    *("version", "client_port", "lost", "kind", "end", "time", "client_address"),
+    *("trace_id", "span_id", "parent_id", "trace_flags", "context_source"),
+    *("response_end", "request_bytes", "response_bytes"),
+    *("request_head", "request_captured", "path_captured"),
+)
+
+
+def test_what_exchanges_that_are_alike_have_of_their_own():
+    _, members = layout("exchange_record")
+    assert set(mirrored(likeness.OWN, OWN)) <= set(members)
+    assert len(offsets_of(likeness.OWN.format)) == len(OWN)
+    at = {name: offset for name, offset, _ in members}
+    assert (at["flags"], at["connection"]) == (likeness.HEADER_START, likeness.HEADER_STOP)
+    assert at["request_head"] == likeness.LENGTHS
 
 
 def test_close_record():

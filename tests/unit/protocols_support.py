@@ -45,12 +45,12 @@ def _header(
         else (bytes(16), bytes(8), bytes(8), 0, int(source))
     )
     return (
+        40000,
+        lost,
+        int(flags),
         int(kind),
         int(end),
         error,
-        40000,
-        int(flags),
-        lost,
         connection,
         offset,
         time,
@@ -63,7 +63,7 @@ def _header(
 @cache
 def seen_from(role: int) -> Vantage:
     """Return the vantage of that end, the same one each time."""
-    return Vantage(1, 2, int(role), 1, 1, 10, 10, bytes(16), 4026531840, 8080)
+    return Vantage(1, 2, int(role), 8080, 4026531840, 1, 1, 10, 10, bytes(16))
 
 
 def exchange(
@@ -115,6 +115,7 @@ def exchange(
         answered,
         b"",
         seen_from(role),
+        0,
     )
 
 

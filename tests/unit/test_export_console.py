@@ -47,9 +47,7 @@ def show(*spans: Span, stream: io.TextIOBase | None = None, limit: int = 50) -> 
 def test_a_line_has_everything() -> None:
     status = (("http.response.status_code", 404), ("server.port", 80))
     one = changed(span(7), kind=SpanKind.CLIENT, attributes=status)
-    one = one._replace(
-        shared=AttributeBlock((("network.peer.address", "10.0.0.1"),)), own=(("network.peer.port", 80),)
-    )
+    one = one._replace(shared=AttributeBlock((("network.peer.address", "10.0.0.1"),)), peer_port=80)
     header, line, *_ = show(one)
     assert header == HEADER
     assert re.fullmatch(
@@ -66,16 +64,16 @@ def test_columns_are_aligned_whatever_stands_in_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "peer"),
+    ("own", "port", "peer"),
     [
-        ((("network.peer.address", "::1"), ("network.peer.port", 80)), "[::1]:80"),
-        ((("network.peer.address", "10.0.0.1"),), "10.0.0.1 "),
-        ((("server.address", "/run/app.sock"),), "/run/app.sock"),
-        ((), "- "),
+        ((("network.peer.address", "::1"),), 80, "[::1]:80"),
+        ((("network.peer.address", "10.0.0.1"),), 0, "10.0.0.1 "),
+        ((("server.address", "/run/app.sock"),), 0, "/run/app.sock"),
+        ((), 0, "- "),
     ],
 )
-def test_peers(own: tuple[tuple[str, str | int], ...], peer: str) -> None:
-    assert f" ms  {peer}" in show(span()._replace(shared=NO_ATTRIBUTES, own=own))[1]
+def test_peers(own: tuple[tuple[str, str | int], ...], port: int, peer: str) -> None:
+    assert f" ms  {peer}" in show(span()._replace(shared=NO_ATTRIBUTES, peer_port=port, own=own))[1]
 
 
 def test_no_response_shows_the_error() -> None:

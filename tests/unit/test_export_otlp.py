@@ -18,7 +18,6 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.trace import SpanKind as SdkKind
 
 from otel_ebpf import __version__
-from otel_ebpf.export import otlp
 from otel_ebpf.export.otlp import encode_span
 from otel_ebpf.export.request import encode_request
 from otel_ebpf.identity.model import Attributes, Service
@@ -42,7 +41,8 @@ SPAN = Span(
     start=1_700_000_000_000_000_000,
     end=1_700_000_000_123_456_789,
     shared=AttributeBlock((("client.address", "::1"), ("network.peer.address", "::1"))),
-    own=(("url.path", "/users/17"), ("network.peer.port", 40_000)),
+    peer_port=40_000,
+    own=(("url.path", "/users/17"),),
 )
 SDK_KINDS = {
     SpanKind.INTERNAL: SdkKind.INTERNAL,
@@ -51,11 +51,6 @@ SDK_KINDS = {
     SpanKind.PRODUCER: SdkKind.PRODUCER,
     SpanKind.CONSUMER: SdkKind.CONSUMER,
 }
-
-
-@pytest.fixture(autouse=True)
-def _empty_caches() -> None:
-    otlp._integer_heads.clear()
 
 
 def decoded(span: Span) -> trace_pb2.Span:
@@ -146,7 +141,7 @@ def test_any_attributes_are_what_the_sdk_makes_of_them(
     trace_id = (seed + b"\x01" * 16)[:16]
     shared = AttributeBlock(pairs[first:second])
     times = {"start": time, "end": time}
-    facts = {"attributes": pairs[:first], "shared": shared, "own": pairs[second:]}
+    facts = {"attributes": pairs[:first], "shared": shared, "peer_port": 0, "own": pairs[second:]}
     span = changed(SPAN, name=name, trace_id=trace_id, **times, **facts)
     expected = by_the_sdk(span).resource_spans[0].scope_spans[0].spans[0]
     for _ in range(2):  # the second time from the caches
@@ -171,7 +166,7 @@ def test_never_raises_and_always_decodes(
     block = AttributeBlock(shared)
     facts = {"attributes": common, "shared": block, "own": own, "name": name, "kind": kind}
     span = changed(SPAN, **facts, start=start, end=end, trace_flags=flags)
-    assert len(decoded(span).attributes) == len(common) + len(shared) + len(own)
+    assert len(decoded(span).attributes) == len(common) + len(shared) + 1 + len(own)
 
 
 @given(st.text(st.characters(categories=["Cs", "L"]), max_size=300))
@@ -196,16 +191,17 @@ def test_nan_is_kept() -> None:
     assert math.isnan(decoded(span).attributes[0].value.double_value)
 
 
-def test_the_table_of_names_is_bounded() -> None:
-    for number in range(otlp.MAXIMUM_KEPT + 10):
-        encode_span(SPAN._replace(own=((f"n{number}", number),)))
-    assert len(otlp._integer_heads) <= otlp.MAXIMUM_KEPT
+@pytest.mark.parametrize("port", [1, 80, 0x7F, 0x80, 8080, 0x3FFF, 0x4000, 65535])
+def test_any_port_is_what_the_sdk_makes_of_it(port: int) -> None:
+    span = SPAN._replace(peer_port=port)
+    expected = by_the_sdk(span).resource_spans[0].scope_spans[0].spans[0]
+    assert comparable(decoded(span)) == comparable(expected)
 
 
 def test_values_of_other_types_than_declared_become_strings() -> None:
     odd: Any = (("none", None), ("bytes", b"x"))
     service = Service(9, "odd", "c", odd)
-    message = decoded(changed(SPAN, attributes=odd, own=odd, shared=NO_ATTRIBUTES))
+    message = decoded(changed(SPAN, attributes=odd, own=odd, shared=NO_ATTRIBUTES, peer_port=0))
     assert [one.value.string_value for one in message.attributes] == ["None", "b'x'"] * 2
     request = ExportTraceServiceRequest.FromString(encode_request([(service, encode_span(SPAN))]))
     assert request.resource_spans[0].resource.attributes[0].value.string_value == "None"

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from otel_ebpf.kernel import records
 from otel_ebpf.kernel.ledger import Entry, Ledger
+from otel_ebpf.kernel.likeness import Likenesses
 from otel_ebpf.kernel.reader import Reader
 from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen
 from otel_ebpf.kernel.vantage import START, STOP, VANTAGE
 
-VANTAGE_BYTES = VANTAGE.pack(1, 2, 2, 15, 16, 11, 12, b"L" * 16, 14, 80)
+VANTAGE_BYTES = VANTAGE.pack(1, 2, 2, 80, 14, 15, 16, 11, 12, b"L" * 16)
 
 
 class Ring:
@@ -34,7 +35,7 @@ class Ring:
 
 def header(kind: int, version: int = records.WIRE_VERSION) -> bytes:
     own = records.HEADER.pack(
-        kind, 1, 0, 8080, 0, 0, 7, 8, 9, 10, b"R" * 16, b"T" * 16, b"S" * 8, b"P" * 8, 1, 2
+        8080, 0, 0, kind, 1, 0, 7, 8, 9, 10, b"R" * 16, b"T" * 16, b"S" * 8, b"P" * 8, 1, 2
     )
     return version.to_bytes(2, "little") + own[2:START] + VANTAGE_BYTES + own[STOP:]
 
@@ -52,8 +53,8 @@ def exchange(request: bytes = b"GET", response: bytes = b"HTTP", path: bytes = b
 
 def read(*payloads: bytes) -> tuple[list[records.Record], list[int]]:
     ledger = Ledger()
-    reader = Reader(Ring(*payloads), ledger.shard())  # type: ignore[arg-type]
-    return reader.read(), ledger.totals()
+    reader = Reader(Ring(*payloads), ledger.shard(), Likenesses())  # type: ignore[arg-type]
+    return reader.read()[0], ledger.totals()
 
 
 def test_every_kind():

@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import sampling as sdk
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
-from signals_support import call
 
 from otel_ebpf.kernel.records import ContextSource
 from otel_ebpf.signals.sampling import Sampler, TraceIdRatio, make_sampler
@@ -41,9 +40,7 @@ def sdk_decides(sampler: sdk.Sampler, trace_id: bytes, parent: bytes, flags: int
 
 def decides(sampler: Sampler, trace_id: bytes, parent: bytes, flags: int) -> bool:
     source = ContextSource.ROOT if parent == b"\0" * 8 else ContextSource.HEADER
-    return sampler.sample(
-        call(trace_id=trace_id, parent_id=parent, trace_flags=flags, context_source=int(source))
-    )
+    return sampler.sample(trace_id, parent, flags, int(source))
 
 
 TRACE_IDS = [
@@ -87,8 +84,8 @@ def test_the_parent_s_flag_is_consulted_and_not_the_root_s() -> None:
 
 
 def test_a_header_without_a_parent_id_is_no_parent() -> None:
-    one = call(parent_id=b"\0" * 8, trace_flags=0, context_source=int(ContextSource.HEADER))
-    assert make_sampler("parentbased_always_on").sample(one)
+    sampler = make_sampler("parentbased_always_on")
+    assert sampler.sample(b"\1" * 16, b"\0" * 8, 0, int(ContextSource.HEADER))
 
 
 @pytest.mark.parametrize("name", ["", "  ", "parentbased_always_on", "PARENTBASED_ALWAYS_ON"])

@@ -33,12 +33,14 @@ SHOP = service()
 
 
 def spans(redaction: Redaction | None = None) -> HttpSpans:
-    return HttpSpans(Routes(), redaction or Redaction())
+    return HttpSpans(Routes(), redaction or Redaction(), lambda: None)
 
 
 def span_of(one: Call, maker: HttpSpans | None = None) -> Span:
     maker = maker or spans()
-    return maker.span(one, maker.plan(one, SHOP), 5, 9)
+    record, plan = one.record, maker.plan(one, SHOP)
+    context = (one.trace_id, one.span_id, one.parent_id, one.trace_flags, one.context_source)
+    return maker.span(plan, 5, 9, record.client_address, record.client_port, context)
 
 
 def test_a_server_span_has_exactly_these_attributes() -> None:
@@ -381,6 +383,6 @@ def test_the_caches_are_bounded() -> None:
 
 
 def test_known_methods_can_be_given() -> None:
-    maker = HttpSpans(Routes(), Redaction(), known_methods=("GET", "PROPFIND"))
+    maker = HttpSpans(Routes(), Redaction(), lambda: None, known_methods=("GET", "PROPFIND"))
     assert attributes(span_of(call(value(method="PROPFIND")), maker))["http.request.method"] == "PROPFIND"
     assert attributes(span_of(call(value(method="POST")), maker))["http.request.method"] == "_OTHER"

@@ -21,7 +21,7 @@ THE_14 = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5,
 
 def collected(calls: list[Call], **options: bool) -> tuple[RequestMetrics, dict[str, list[Any]]]:
     metrics = RequestMetrics(Instruments(SECOND), **options)
-    spans = HttpSpans(Routes(), Redaction())
+    spans = HttpSpans(Routes(), Redaction(), lambda: None)
     for one in calls:
         plan = spans.plan(one, SHOP)
         metrics.record(plan.shape, one.end - one.start, one.value.request_body, one.value.response_body)
