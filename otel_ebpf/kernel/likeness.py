@@ -32,11 +32,12 @@ _TRACEPARENT_SIZE: Final = len(_TRACEPARENT) + 55
 _FOLD: Final = (b" ", b"\t")
 _SIZE: Final = OWN.size
 _EXCHANGE: Final = int(Kind.EXCHANGE)
+_PROCESS: Final = int(Kind.PROCESS)
+_NOTHING: Final[dict[int, Any]] = {}
 _LENGTH: Final = int(End.LENGTH)
 _NONE: Final = int(ContextSource.NONE)
 _HEADER: Final = int(ContextSource.HEADER)
 _unpack = OWN.unpack_from
-
 
 Again = tuple[Any, int, int, int, int, bytes, int, bytes, bytes, bytes, int, int]
 """What is an exchange's own, if one like it is known.
@@ -74,7 +75,7 @@ class Likenesses:
 
         `spans` is where records stand in `chunk`. Of a record that is not known its likeness is returned
         beside its place, 0 where it can be like no other, and where its connection has lost records, which
-        is to be counted.
+        is to be counted. Behind the notice of a process nothing is known any more: it may be another program.
         """
         alike: list[Again] = []
         others: list[Other] = []
@@ -95,6 +96,8 @@ class Likenesses:
                 kind != _EXCHANGE or version != WIRE_VERSION or how != _LENGTH or source == _NONE
                 or lost or path or not 0 < head <= captured or stop > end or not cut
             ):  # fmt: skip
+                if kind == _PROCESS:
+                    get = _NOTHING.get
                 others.append((at, end, 0))
                 continue
             own = chunk[at + HEADER_START : at + HEADER_STOP] + chunk[at + LENGTHS : cut]

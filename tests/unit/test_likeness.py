@@ -15,7 +15,7 @@ from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.likeness import CAPACITY, Likenesses
 from otel_ebpf.kernel.reader import Reader
-from otel_ebpf.kernel.records import EXCHANGE, WIRE_VERSION, Capture, ContextSource, End, Exchange, Role
+from otel_ebpf.kernel.records import EXCHANGE, WIRE_VERSION, Capture, ContextSource, End, Exchange, Kind, Role
 from otel_ebpf.kernel.vantage import START, STOP, VANTAGE, Vantage
 from otel_ebpf.protocols.stage import ProtocolStage
 from otel_ebpf.signals.instruments import Instruments
@@ -213,6 +213,16 @@ def test_routes_that_are_learned_anew_are_not_what_was_known() -> None:
         "GET /users/anna",
         "GET /users/{param}",
     )
+
+
+def test_behind_the_notice_of_a_process_nothing_is_known() -> None:
+    way = Way()
+    way.take(followed(), followed())
+    notice = packed(followed()._replace(kind=int(Kind.PROCESS)))
+    way._payloads = (packed(followed()), notice, packed(followed()))
+    alike, others = way._likenesses.sort(*way.read(0))
+    assert len(alike) == 1
+    assert [bool(likeness) for _, _, likeness in others] == [False, True]
 
 
 def test_a_likeness_is_kept_in_bounded_memory() -> None:

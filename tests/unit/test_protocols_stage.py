@@ -128,6 +128,22 @@ def test_unseen_bytes_on_a_claimed_connection_are_unparsed() -> None:
     assert bench.counted == {"passed": 1, "unparsed": 2}
 
 
+@pytest.mark.parametrize(("flags", "counted"), [(Capture.HTTP1, "passed"), (0, "unknown")])
+def test_the_kernel_says_what_it_has_followed_before(flags: int, counted: str) -> None:
+    bench = Bench()
+    bench.stage.exchange(exchange(b"GET /a/path/that/bre", end=End.RESET, flags=flags))
+    assert bench.counted == {counted: 1}
+
+
+def test_what_the_kernel_has_followed_is_claimed_in_stream_mode_too() -> None:
+    bench = Bench()
+    followed = piece(GET, 0, 1)._replace(flags=int(Capture.HTTP1))
+    answered = piece(OK, 1, 1)._replace(flags=int(Capture.HTTP1))
+    assert not bench.stage.piece(followed)
+    assert len(bench.stage.piece(answered)) == 1
+    assert not bench.stage._claims.claimed, "the kernel says so in each record: nothing is to be remembered"
+
+
 def test_a_server_that_speaks_first_is_not_http() -> None:
     bench = Bench()
     for _ in range(3):
