@@ -14,7 +14,7 @@ import time
 
 from benchmarks.host import ROOT
 
-NAMES = ("startup", "user_space", "bpf_cost", "memory", "overhead")
+NAMES = ("startup", "user_space", "bpf_cost", "memory", "switching", "overhead")
 
 
 def main() -> None:

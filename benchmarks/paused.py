@@ -84,7 +84,10 @@ def export_settings(endpoint: str) -> ExportSettings:
 
 @contextmanager
 def paused_agent(
-    endpoint: str, executable: str, take: Callable[[Span], None] | None = None
+    endpoint: str,
+    executable: str,
+    take: Callable[[Span], None] | None = None,
+    make: Callable[..., PausedAgent] = PausedAgent,
 ) -> Iterator[PausedAgent]:
     """Start an agent for one program; with `take`, spans go there instead of to the backend."""
 
@@ -94,7 +97,7 @@ def paused_agent(
             made.emit = take
         return made
 
-    agent = PausedAgent(_config(executable), read_environment(os.environ), pipeline)
+    agent = make(_config(executable), read_environment(os.environ), pipeline)
     agent.start()
     try:
         yield agent

@@ -39,6 +39,7 @@ from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, 
 from otel_ebpf.kernel.ring_buffer import RingBuffer
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.kernel.trace_ids import TraceIds
+from otel_ebpf.placement import Placement
 from otel_ebpf.protocols.stage import ProtocolStage
 from otel_ebpf.signals.http_shape import active_attributes
 from otel_ebpf.signals.instruments import Instruments
@@ -98,6 +99,7 @@ class Agent:
         self._discovery = Discovery(config.discovery)
         self._started = time.time_ns()
         self._clock_offset = boot_to_unix_ns()
+        self._placement = Placement()
 
     def start(self) -> None:
         """Attach, and make the exporters meanwhile. Raises KernelError, RungUnavailableError."""
@@ -175,8 +177,10 @@ class Agent:
         while not self.stopping.is_set():
             if not (taken := self._take_batch()):
                 self._ring.wait(TICK)
-            elif self._ring.pending() < BATCH_BYTES:
-                time.sleep(pace.pause(taken))
+            else:
+                self._placement.ran()
+                if self._ring.pending() < BATCH_BYTES:
+                    time.sleep(pace.pause(taken))
             now = time.monotonic()
             if now >= tick:
                 tick = now + TICK
@@ -185,6 +189,7 @@ class Agent:
                 second = now + 1.0
                 self._clock_offset = boot_to_unix_ns()
                 self._services.sweep()
+                self._placement.settle()
             if now >= collection:
                 collection = now + interval
                 self._collect()

@@ -1,7 +1,7 @@
 """How long records may gather before they are read.
 
 A batch that is too small pays for a wakeup of its own; one that is too large keeps a processor from the
-very servers that are observed (docs/adr/0004-small-batches.md).
+very servers that are observed (docs/adr/0004-leave-processors-to-who-needs-them.md).
 """
 
 from __future__ import annotations
