@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from protocols_support import IDS, Control, exchange
+from ring_support import Ring
 
 from otel_ebpf.agent import Agent
 from otel_ebpf.identity.model import Service
@@ -68,7 +69,8 @@ class Way(Agent):
         self.short = short
         self._shard = shard = self.ledger.shard()
         self._likenesses = Likenesses()
-        self._reader = Reader(self, shard, self._likenesses)  # type: ignore[arg-type]
+        self.ring = Ring()
+        self._reader = Reader(self.ring, shard, self._likenesses)  # type: ignore[arg-type]
         self._services = Services()  # type: ignore[assignment]
         control: Any = Control()
         control.flush = lambda: None
@@ -86,15 +88,6 @@ class Way(Agent):
             self._likenesses.clear,
         )
 
-    def read(self, _: int) -> tuple[bytes, list[tuple[int, int]]]:
-        """Stand for the ring buffer."""
-        chunk, spans = b"", []
-        for payload in self._payloads:
-            chunk += b"LENGTH.."
-            spans.append((len(chunk), len(chunk) + len(payload)))
-            chunk += payload
-        return chunk, spans
-
     def take(self, *records: Exchange) -> int:
         """Take records, each in a batch of its own; return how many were known again."""
         again = 0
@@ -102,13 +95,13 @@ class Way(Agent):
             if not self.short:
                 self._likenesses.clear()
             before = self.ledger.totals()[Entry.SIGNAL_SEEN], len(self._likenesses.known)
-            self._payloads = (packed(record),)
+            self.ring.payloads = (packed(record),)
             again += bool(before[1]) and self._is_known()
             assert self._take_batch() == 1
         return again
 
     def _is_known(self) -> bool:
-        return bool(self._likenesses.sort(*self.read(0))[0])
+        return bool(self._likenesses.sort(*self.ring.read(0))[0])
 
     def outcome(self) -> tuple[list[tuple[Any, ...]], list[int], Any]:
         """All that can be seen of what became of the records."""
@@ -219,8 +212,8 @@ def test_behind_the_notice_of_a_process_nothing_is_known() -> None:
     way = Way()
     way.take(followed(), followed())
     notice = packed(followed()._replace(kind=int(Kind.PROCESS)))
-    way._payloads = (packed(followed()), notice, packed(followed()))
-    alike, others = way._likenesses.sort(*way.read(0))
+    way.ring.payloads = (packed(followed()), notice, packed(followed()))
+    alike, others = way._likenesses.sort(*way.ring.read(0))
     assert len(alike) == 1
     assert [bool(likeness) for _, _, likeness in others] == [False, True]
 
@@ -239,7 +232,7 @@ def test_a_record_that_is_cut_off_is_malformed() -> None:
     way.take(followed())
     whole = packed(followed())
     for size in range(len(whole)):
-        way._payloads = (whole[:size],)
+        way.ring.payloads = (whole[:size],)
         way._take_batch()
     totals = way.ledger.totals()
     heads = len(GET)

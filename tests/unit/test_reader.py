@@ -7,6 +7,7 @@ from struct import Struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ring_support import Ring
 
 from otel_ebpf.kernel import records
 from otel_ebpf.kernel.ledger import Entry, Ledger
@@ -16,21 +17,6 @@ from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen
 from otel_ebpf.kernel.vantage import START, STOP, VANTAGE
 
 VANTAGE_BYTES = VANTAGE.pack(1, 2, 2, 80, 14, 15, 16, 11, 12, b"L" * 16)
-
-
-class Ring:
-    """Stands for the mapped ring buffer: one batch of payloads."""
-
-    def __init__(self, *payloads: bytes) -> None:
-        self.payloads = payloads
-
-    def read(self, limit: int) -> tuple[bytes, list[tuple[int, int]]]:
-        chunk, spans = b"", []
-        for payload in self.payloads:
-            chunk += b"LENGTH.."
-            spans.append((len(chunk), len(chunk) + len(payload)))
-            chunk += payload
-        return chunk, spans
 
 
 def header(kind: int, version: int = records.WIRE_VERSION) -> bytes:
