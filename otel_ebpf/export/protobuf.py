@@ -10,7 +10,7 @@ from struct import Struct
 
 from otel_ebpf.identity.model import Attributes, AttributeValue
 
-__all__ = ["attribute", "attribute_block", "delimited", "text", "varint"]
+__all__ = ["attribute_block", "delimited", "text", "varint"]
 
 _DOUBLE = Struct("<Bd")
 _INT64_MASK = 0xFFFFFFFFFFFFFFFF

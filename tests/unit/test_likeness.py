@@ -94,14 +94,10 @@ class Way(Agent):
         for record in records:
             if not self.short:
                 self._likenesses.clear()
-            before = self.ledger.totals()[Entry.SIGNAL_SEEN], len(self._likenesses.known)
             self.ring.payloads = (packed(record),)
-            again += bool(before[1]) and self._is_known()
+            again += len(self._likenesses.sort(*self.ring.read(0))[0])
             assert self._take_batch() == 1
         return again
-
-    def _is_known(self) -> bool:
-        return bool(self._likenesses.sort(*self.ring.read(0))[0])
 
     def outcome(self) -> tuple[list[tuple[Any, ...]], list[int], Any]:
         """All that can be seen of what became of the records."""

@@ -382,6 +382,18 @@ def test_the_caches_are_bounded() -> None:
     assert not maker._services
 
 
+def test_routes_that_merge_on_a_broken_request_are_told_of_too() -> None:
+    told: list[int] = []
+    maker = HttpSpans(Routes(), Redaction(), lambda: told.append(1))
+    kept = call(value(path="/users/anna"))
+    maker.plan(kept, SHOP)
+    for first in "abc":
+        for second in "abcdefghijklmnopqrstuvwxyz":
+            maker.plan(call(value(path=f"/users/{first}{second}x"), how=int(End.RESET)), SHOP)
+    assert told
+    assert maker.plan(kept, SHOP).shape.name == "GET /users/{param}"
+
+
 def test_known_methods_can_be_given() -> None:
     maker = HttpSpans(Routes(), Redaction(), lambda: None, known_methods=("GET", "PROPFIND"))
     assert attributes(span_of(call(value(method="PROPFIND")), maker))["http.request.method"] == "PROPFIND"
