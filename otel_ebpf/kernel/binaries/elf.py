@@ -1,0 +1,218 @@
+"""An ELF file: its headers, and the functions that its symbol tables name.
+
+Source: the System V gABI, chapters 4 and 5. Only what x86-64 and arm64 hosts run: 64 bits, little endian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from types import TracebackType
+from typing import NamedTuple
+
+from otel_ebpf.kernel.binaries import build_info, symbols
+from otel_ebpf.kernel.binaries.errors import BinaryError
+from otel_ebpf.kernel.binaries.image import Image
+
+_HEADER = Struct("<4sBB10x2xH12xQQ6x5H")
+_SEGMENT = Struct("<IIQQQQQQ")
+_SECTION = Struct("<IIQQQQIIQQ")
+_MACHINES = {62: "x86_64", 183: "aarch64"}
+_LOAD = 1
+_DYNAMIC = 2
+_EXECUTE = 1
+_WRITE = 2
+_NOBITS = 8
+_COMPRESSED = 0x800
+_SYMTAB = 2
+_DYNSYM = 11
+_VERSIONS = 0x6FFFFFFF
+_MANY = 0xFFFF
+_USER_SPACE = 1 << 63
+_MOST_LOADS = 128
+_MOST_SECTIONS = 1 << 16
+_LONGEST_NAMES = 1 << 22
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Where a function stands in the file, as perf's uprobes count."""
+
+    offset: int
+    """File offset of the first instruction, in bytes."""
+    size: int
+    """Bytes; 0 where it is unknown."""
+
+
+class Segment(NamedTuple):
+    """A program header: file bytes, and the address at which they are mapped."""
+
+    flags: int
+    offset: int
+    address: int
+    size: int
+
+    @property
+    def executable(self) -> bool:
+        """Whether it holds code."""
+        return bool(self.flags & _EXECUTE)
+
+    @property
+    def data(self) -> bool:
+        """Whether it holds variables."""
+        return self.flags & (_EXECUTE | _WRITE) == _WRITE
+
+
+class Section(NamedTuple):
+    """A section header. `offset` and `size` are what the file says, unchecked."""
+
+    name: bytes
+    kind: int
+    offset: int
+    size: int
+    link: int
+    stride: int
+    compressed: bool
+
+
+class Elf:
+    """An ELF file, open for reading. A context manager."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open it and read its headers. Raises `BinaryError`."""
+        self.image = Image(path)
+        self.loads: list[Segment] = []
+        self.dynamic: Segment | None = None
+        self.sections: list[Section] = []
+        try:
+            self._read_headers()
+        except BinaryError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Elf:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.image.close()
+
+    def functions(self, names: Collection[str]) -> dict[str, Function]:
+        """Return those of `names` that are functions defined here, with their place.
+
+        .dynsym is asked first, .symtab for what is still missing. Imports, and functions that the loader
+        chooses among at run time (GNU_IFUNC), are not defined here. Raises `BinaryError`.
+        """
+        found: dict[str, Function] = {}
+        for kind in (_DYNSYM, _SYMTAB):
+            missing = set(names) - found.keys()
+            table = self._symbol_table(kind) if missing else None
+            for symbol in symbols.find(self.image, table, missing) if table else ():
+                place = self.function(symbol.address, symbol.size)
+                if place is not None:
+                    found.setdefault(symbol.name, place)
+        return found
+
+    def is_go(self) -> bool:
+        """Return whether it was made by Go, by its build information. Raises `BinaryError`."""
+        return build_info.find(self) is not None
+
+    def section(self, *names: bytes) -> Section | None:
+        """Return the first section of one of these names that has bytes in the file."""
+        return next((one for one in self.sections if one.name in names and one.kind != _NOBITS), None)
+
+    def function(self, address: int, size: int) -> Function | None:
+        """Return the function at an address; None where no code is mapped. A size that lies becomes 0."""
+        for load in self.loads:
+            if load.executable and load.address <= address < load.address + load.size:
+                left = load.address + load.size - address
+                offset = address - load.address + load.offset
+                return Function(offset, size if size <= left else 0)
+        return None
+
+    def file_offset(self, address: int) -> int | None:
+        """Return where in the file the byte at `address` comes from; None where it does not."""
+        for load in self.loads:
+            if load.address <= address < load.address + load.size:
+                return address - load.address + load.offset
+        return None
+
+    def address(self, offset: int) -> int | None:
+        """Return the address at which the file's byte at `offset` is mapped; None where it is not."""
+        for load in self.loads:
+            if load.offset <= offset < load.offset + load.size:
+                return offset - load.offset + load.address
+        return None
+
+    def _read_headers(self) -> None:
+        if self.image.size < _HEADER.size:
+            raise BinaryError(f"is no ELF file: it has {self.image.size} bytes")
+        magic, bits, order, machine, segments, sections, *counts = _HEADER.unpack(
+            self.image.read(0, _HEADER.size)
+        )
+        if magic != b"\x7fELF":
+            raise BinaryError("is no ELF file: it does not begin like one")
+        if bits != 2 or order != 1:
+            raise BinaryError("is an ELF file, but not of 64 bits and little endian")
+        if machine not in _MACHINES:
+            raise BinaryError(f"is for machine {machine}: only x86-64 and arm64 are supported")
+        self.machine = _MACHINES[machine]
+        segment_size, segment_count, section_size, section_count, names = counts
+        self._read_segments(segments, segment_size, segment_count)
+        self._read_sections(sections, section_size, section_count, names)
+
+    def _read_segments(self, start: int, stride: int, count: int) -> None:
+        if not start or not count:
+            return
+        if stride != _SEGMENT.size or count == _MANY:
+            raise BinaryError(f"has {count} program headers of {stride} bytes, which is not supported")
+        table = self.image.read(start, stride * count)
+        for kind, flags, offset, address, _, size, _, _ in _SEGMENT.iter_unpack(table):
+            mapped = address + self.image.size < _USER_SPACE and offset + size <= self.image.size
+            if kind == _LOAD and size and mapped:
+                self.loads.append(Segment(flags, offset, address, size))
+            if kind == _DYNAMIC:
+                self.dynamic = Segment(flags, offset, address, size)
+        if len(self.loads) > _MOST_LOADS:
+            raise BinaryError(f"has {len(self.loads)} segments to load, more than is believable")
+
+    def _read_sections(self, start: int, stride: int, count: int, names: int) -> None:
+        """Read them if they are there: the kernel runs programs without, and so do packers."""
+        if not start or stride != _SECTION.size or start + stride > self.image.size:
+            return
+        first = _SECTION.unpack(self.image.read(start, stride))
+        count = count or first[5]  # beyond 65,279 sections the count stands here
+        names = first[6] if names == _MANY else names
+        if count > _MOST_SECTIONS:
+            raise BinaryError(f"has {count} sections, more than is believable")
+        if start + stride * count > self.image.size or names >= count:
+            return
+        headers = list(_SECTION.iter_unpack(self.image.read(start, stride * count)))
+        names_offset, names_size = headers[names][4:6]
+        texts = self.image.read(names_offset, min(names_size, _LONGEST_NAMES))
+        for name, kind, flags, _, offset, size, link, _, _, entry in headers:
+            text = texts[name : name + _LONGEST_NAME].partition(b"\0")[0]
+            self.sections.append(Section(text, kind, offset, size, link, entry, bool(flags & _COMPRESSED)))
+
+    def _symbol_table(self, kind: int) -> symbols.Table | None:
+        index = next((index for index, one in enumerate(self.sections) if one.kind == kind), None)
+        if index is None:
+            return None
+        entries = self.sections[index]
+        if entries.link >= len(self.sections):
+            raise BinaryError(f"the symbols at {entries.offset:#x} have no string table")
+        versions = next(
+            (one.offset for one in self.sections if one.kind == _VERSIONS and one.link == index), None
+        )
+        strings = self.sections[entries.link]
+        return symbols.Table(
+            entries.offset, entries.size, entries.stride, strings.offset, strings.size, versions
+        )
