@@ -8,32 +8,42 @@
 #include "own.h"
 #include "process.h"
 
-/* The first bytes of a socket that are seen. Returns it locked, or NULL if it is none of ours. */
-static __noinline struct connection *open_connection(struct sock *sk, __u32 length, __u32 sending)
+/* A fresh connection in the map, locked; NULL where there is no room, which is counted, or another CPU was
+ * faster. */
+static __noinline struct connection *make_connection(__u64 key, __u64 flags)
 {
-	__u64 key = (__u64)sk;
 	__u32 zero = 0;
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	void *empty = bpf_map_lookup_elem(&empty_connection, &zero);
 	struct connection *conn;
-	struct record_header *header;
-	void *empty;
 
-	if (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
-		return NULL;
-	if (family != AF_UNIX && BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return NULL;
-	empty = bpf_map_lookup_elem(&empty_connection, &zero);
-	if (!empty || bpf_map_update_elem(&connections, &key, empty, BPF_NOEXIST)) {
+	if (!empty || bpf_map_update_elem(&connections, &key, empty, flags)) {
 		account(LEDGER_EVENT_CONNECTIONS_FULL);
 		return NULL;
 	}
 	conn = bpf_map_lookup_elem(&connections, &key);
 	if (!conn || !try_lock(conn))
 		return NULL;
+	conn->record.header.version = WIRE_VERSION;
+	conn->record.header.socket = key;
+	return conn;
+}
+
+/* The first bytes of a socket that are seen. Returns it locked, or NULL if it is none of ours. */
+static __noinline struct connection *open_connection(struct sock *sk, __u32 length, __u32 sending)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	struct connection *conn;
+	struct record_header *header;
+
+	if (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
+		return NULL;
+	if (family != AF_UNIX && BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return NULL;
+	conn = make_connection((__u64)sk, BPF_NOEXIST);
+	if (!conn)
+		return NULL;
 	header = &conn->record.header;
-	header->version = WIRE_VERSION;
 	header->family = family;
-	header->socket = key;
 	header->network_namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (family == AF_UNIX) {
 		identify_unix(conn, sk);

@@ -44,6 +44,37 @@ struct message {
 	__u16 reserved;
 };
 
+/* One direction of an encrypted stream, as far as its records are followed (RFC 8446, 5.1). */
+struct tls_side {
+	__u64 bytes; /* of ciphertext */
+	__u64 header; /* of a record, as far as it has come */
+	__u32 left; /* of the record's payload */
+	__u8 have; /* bytes of `header` */
+	__u8 changed; /* its ChangeCipherSpec has passed */
+	__u8 finished; /* so has a record that is encrypted */
+	__u8 lost; /* where records begin is not known, or no longer asked */
+	__u8 type; /* of the record that `left` is of */
+	__u8 reserved[7];
+};
+
+enum tls_phase {
+	TLS_NONE = 0, /* not encrypted, as far as is known */
+	TLS_HANDSHAKE = 1,
+	TLS_OPEN = 2, /* the handshake is over, or was never seen */
+};
+
+struct tls_state {
+	struct tls_side client;
+	struct tls_side server; /* right behind it: side_of */
+	__u64 session; /* the library's session that is bound to this socket, 0 for none */
+	__u64 received_at; /* time of the last ciphertext */
+	__u8 phase; /* enum tls_phase */
+	__u8 method; /* enum tls_method */
+	__u8 reported; /* the handshake's record was sent, and no exchange since */
+	__u8 nameless; /* an exchange was sent without a peer */
+	__u8 reserved[4];
+};
+
 /*
  * data: the captured request, right behind it the captured response (so that a record is one
  * copy), and behind both a window through which heads longer than the capture are followed, and
@@ -70,6 +101,8 @@ struct connection {
 	__u8 peer_closed; /* its FIN has arrived */
 	__u8 closing_error; /* errno that goes with `closing` */
 	__u16 reserved;
+	struct tls_state
+		tls; /* what is sent and received here is plaintext, wherever its phase is not TLS_NONE */
 	struct message request;
 	struct message response; /* right behind it: message_of */
 	struct io rest; /* while a head is followed behind the capture: what is left of the call */

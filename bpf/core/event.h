@@ -14,6 +14,7 @@
 
 #include "admission.h"
 #include "stream.h"
+#include "tls_session.h"
 
 /* TCP's own position against ours: bytes that no hook saw leave a gap. Only read at a request's
  * first byte, where a wrong offset would give it a wrong identity. */
@@ -22,7 +23,7 @@ static __always_inline void check_offset(struct connection *conn, struct sock *s
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
 	__u32 expected, seen, gap;
 
-	if (conn->record.header.transport != TRANSPORT_TCP)
+	if (conn->record.header.transport != TRANSPORT_TCP || conn->tls.phase != TLS_NONE)
 		return;
 	if (sending) {
 		expected = conn->local_start + (__u32)conn->sent + length;
@@ -121,7 +122,7 @@ static __always_inline void response_taken(struct connection *conn)
 
 /* May find that the connection belongs in stream mode; then this call is yet to be reported. */
 static __always_inline void on_exchange(struct connection *conn, struct call *call, struct sock *sk,
-					__u32 length, bool request, bool sending, __u64 now)
+					__u32 length, bool request, bool sending, __u32 slot, __u64 now)
 {
 	const struct exchange_record *record = &conn->record;
 	__u64 before;
@@ -140,12 +141,16 @@ static __always_inline void on_exchange(struct connection *conn, struct call *ca
 		count_request(conn, length, now);
 	else
 		count_response(conn, length, now);
-	take(conn, call, length, request, sending);
+	take(conn, call, length, request, slot);
 	if (!request)
 		response_taken(conn);
 	else if (request_overrun(conn) ||
 		 (!before && record->request_captured >= 8 && word_at(conn, 0) == HTTP2_PREFACE))
 		switch_to_stream(conn, call, before, captured);
+	else if (!before && conn->request.state == HEAD_UNKNOWN && conn->tls.phase == TLS_NONE &&
+		 record->request_captured >= RECORD_HEADER &&
+		 starts_record(word_at(conn, 0), record->header.flags & CAPTURE_OLD))
+		start_handshake(conn);
 }
 
 /* Ends whatever is open, tells user space if it keeps state, and forgets the connection. */
@@ -154,6 +159,8 @@ static __noinline int end_connection(struct connection *conn, __u32 end, __u32 e
 	__u64 key = conn->record.header.socket;
 
 	finish_amending(conn);
+	if (conn->tls.phase == TLS_HANDSHAKE)
+		report_handshake(conn, end, error);
 	if (conn->phase != PHASE_IDLE)
 		finish_exchange(conn, end, error);
 	if (conn->followed) { /* written over the exchange's record, which nobody needs any more */
@@ -202,20 +209,14 @@ static __noinline struct connection *same_unix(struct connection *conn, struct s
 #define COUNT_INLINE INLINE_IF_NEW
 #endif
 
-/* One call's bytes, under the lock. */
-static COUNT_INLINE int count_bytes(struct connection *conn, struct sock *sk, struct call *call, __u32 length,
-				    __u32 sending)
+/* One call's bytes that an application means, under the lock. */
+static __always_inline void count_meant(struct connection *conn, struct sock *sk, struct call *call,
+					__u32 length, __u32 sending, __u32 slot, __u64 now)
 {
 	bool request = sending == (conn->record.header.role == ROLE_CLIENT);
-	__u64 now = bpf_ktime_get_boot_ns();
 
-	conn->last = now;
-	if (call->io.kind == IO_UNREADABLE) {
-		account(call->io.unseen);
-		conn->record.header.flags |= CAPTURE_UNSEEN;
-	}
 	if (conn->mode == MODE_EXCHANGE)
-		on_exchange(conn, call, sk, length, request, sending, now);
+		on_exchange(conn, call, sk, length, request, sending, slot, now);
 	if (conn->mode == MODE_STREAM) /* from before, or from this call on */
 		stream_bytes(conn, call, request ? DIRECTION_REQUEST : DIRECTION_RESPONSE,
 			     sending ? conn->sent : conn->received, length, now);
@@ -223,6 +224,21 @@ static COUNT_INLINE int count_bytes(struct connection *conn, struct sock *sk, st
 		conn->sent += length;
 	else
 		conn->received += length;
+}
+
+/* One call's bytes, under the lock. */
+static COUNT_INLINE int count_bytes(struct connection *conn, struct sock *sk, struct call *call, __u32 length,
+				    __u32 sending)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	conn->last = now;
+	if (call->io.kind == IO_UNREADABLE) {
+		account(call->io.unseen);
+		conn->record.header.flags |= CAPTURE_UNSEEN;
+	}
+	if (conn->tls.phase == TLS_NONE)
+		count_meant(conn, sk, call, length, sending, sending, now);
 	return 0;
 }
 
@@ -240,6 +256,15 @@ __noinline int count_bytes_of(__u64 sk, __u32 length, int sending)
 }
 #endif
 
+/* Nobody wants to know what passes on this connection. */
+static __always_inline bool refuse_mode(const struct connection *conn)
+{
+	if (conn->mode < MODE_IGNORED)
+		return false;
+	account(conn->mode == MODE_OWN ? LEDGER_EVENT_SELF : LEDGER_EVENT_IGNORED);
+	return true;
+}
+
 /*
  * The connection that a call's bytes belong to, locked; NULL where they are none of ours, which is
  * counted. Most calls of a host may be an excluded process's: that is told before anything is looked
@@ -250,17 +275,13 @@ static __always_inline struct connection *enter_connection(struct sock *sk, __u3
 {
 	struct connection *conn;
 
-	if (is_excluded(tgid)) {
-		account(LEDGER_EVENT_DISCOVERY);
+	if (refuse_excluded(tgid))
 		return NULL;
-	}
 	conn = find_connection((__u64)sk);
 	if (conn && conn->record.header.transport == TRANSPORT_UNIX)
 		conn = same_unix(conn, sk);
-	if (conn && conn->mode >= MODE_IGNORED) {
-		account(conn->mode == MODE_OWN ? LEDGER_EVENT_SELF : LEDGER_EVENT_IGNORED);
+	if (conn && refuse_mode(conn))
 		return NULL;
-	}
 	if (conn && conn->record.header.process == tgid && conn->record.header.ruleset == current_ruleset())
 		return wait_lock(conn) ? conn : NULL;
 	return admit(conn, sk, length, sending);
@@ -279,6 +300,8 @@ static __always_inline void on_bytes(struct sock *sk, struct call *call, __u32 l
 #else
 	count_bytes(conn, sk, call, length, sending);
 #endif
+	if (conn->tls.phase != TLS_NONE) /* from before, or from this call on */
+		on_ciphertext(conn, length, sending);
 	release(conn);
 }
 

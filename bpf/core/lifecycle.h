@@ -12,7 +12,7 @@ static __always_inline void check_totals(struct connection *conn, struct sock *s
 	__s32 received = BPF_CORE_READ(tp, copied_seq) - (conn->peer_start + (__u32)conn->received);
 	__s32 sent = BPF_CORE_READ(tp, write_seq) - (conn->local_start + (__u32)conn->sent);
 
-	if (conn->mode >= MODE_IGNORED || (received <= 1 && sent <= 1))
+	if (conn->mode >= MODE_IGNORED || conn->tls.phase != TLS_NONE || (received <= 1 && sent <= 1))
 		return;
 	account(LEDGER_EVENT_GAP);
 	conn->record.header.flags |= CAPTURE_UNSEEN;
@@ -103,12 +103,45 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 		account(LEDGER_PROCESS_MAP_FULL);
 }
 
+/* A file, as the kernel tells it from all others. */
+struct file_id {
+	__u64 inode;
+	__u32 device; /* as in struct super_block */
+	__u32 reserved;
+};
+
+/* Executables that user space has been told of, so that each is looked into once. Inserted at exec,
+ * emptied by user space when it has let one go; LRU: who comes back is told of again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct file_id);
+	__type(value, __u8);
+} executables SEC(".maps");
+
+/* Its probes are to be in place before its first byte, which may be a millisecond away. */
+static __always_inline void tell_of_executable(struct task_struct *task)
+{
+	struct record_header header = { .version = WIRE_VERSION, .kind = RECORD_EXEC };
+	struct inode *inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
+	struct file_id file = { .inode = BPF_CORE_READ(inode, i_ino),
+				.device = BPF_CORE_READ(inode, i_sb, s_dev) };
+	__u8 told = 1;
+
+	if (bpf_map_update_elem(&executables, &file, &told, BPF_NOEXIST))
+		return;
+	header.time = bpf_ktime_get_boot_ns();
+	fill_process(&header, task);
+	emit(&header, sizeof(header), LEDGER_NOTICE_PASSED, LEDGER_NOTICE_RING_FULL);
+}
+
 static __always_inline void on_exec(struct task_struct *task)
 {
 	__u32 tgid = BPF_CORE_READ(task, tgid);
 
 	bpf_map_delete_elem(&processes, &tgid);
 	forget_excluded(tgid);
+	tell_of_executable(task);
 }
 
 static __always_inline void on_exit(struct task_struct *task)

@@ -50,6 +50,15 @@ static __always_inline bool is_excluded(__u32 tgid)
 	return slot && *slot == ((__u64)current_ruleset() << 32 | tgid);
 }
 
+/* Nothing is wanted of the process: that is counted, and nothing else looked up. */
+static __always_inline bool refuse_excluded(__u32 tgid)
+{
+	if (!is_excluded(tgid))
+		return false;
+	account(LEDGER_EVENT_DISCOVERY);
+	return true;
+}
+
 /* `ruleset` was read before the verdict was: a decision made in between is then not hidden. */
 static __always_inline void remember_excluded(__u32 tgid, __u32 ruleset)
 {
@@ -171,7 +180,8 @@ static __noinline struct process_control *current_process(__u32 tgid)
 	return known;
 }
 
-/* Whether the discovery rules let this process's traffic on the service port through. */
+/* Whether the discovery rules let this process's traffic on the service port through. A port that is not
+ * known yet may be any: user space decides of what comes without one. */
 static __always_inline bool admitted(const struct process_control *process, __u16 port)
 {
 	struct port_rules *rules;
@@ -180,6 +190,8 @@ static __always_inline bool admitted(const struct process_control *process, __u1
 		return true;
 	if (process->verdict == VERDICT_OFF)
 		return false;
+	if (!port)
+		return true;
 	if (!process->include_ports && !process->exclude_ports)
 		return true;
 	rules = bpf_map_lookup_elem(&ports, &port);

@@ -43,10 +43,10 @@ static __always_inline void follow_captured(struct connection *conn, struct mess
  * for the same reasons as `scan_step`. New kernels have looked at what was captured before: it is all
  * that most calls need, and they are spared the look-up.
  */
-__noinline int follow(__u64 sk, __u32 length, int request, int sending)
+__noinline int follow(__u64 sk, __u32 length, int request, int slot)
 {
 	struct connection *conn = find_connection(sk);
-	struct call *call = this_call(sending);
+	struct call *call = this_call(slot);
 	struct message *message;
 	__u32 done;
 
@@ -72,7 +72,7 @@ __noinline int follow(__u64 sk, __u32 length, int request, int sending)
 
 /* Captures what still fits of this call's bytes, which are counted already. */
 static __always_inline void take_bytes(struct connection *conn, struct call *call, struct message *message,
-				       __u32 length, bool request, bool sending)
+				       __u32 length, bool request, __u32 slot)
 {
 	__u32 at, room = capture_room(&conn->record, length, request, &at);
 
@@ -89,7 +89,7 @@ static __always_inline void take_bytes(struct connection *conn, struct call *cal
 	follow_captured(conn, message, request);
 #endif
 	if (message->state == HEAD_OPEN || message->context_at || message->flags & MESSAGE_CHUNKED)
-		follow(conn->record.header.socket, length, request, sending);
+		follow(conn->record.header.socket, length, request, slot);
 }
 
 /*
@@ -98,7 +98,7 @@ static __always_inline void take_bytes(struct connection *conn, struct call *cal
  * calls of a long body have nothing to say: it is captured, and its length is known.
  */
 static __always_inline void take(struct connection *conn, struct call *call, __u32 length, bool request,
-				 bool sending)
+				 __u32 slot)
 {
 	const struct exchange_record *record = &conn->record;
 	struct message *message;
@@ -110,7 +110,7 @@ static __always_inline void take(struct connection *conn, struct call *call, __u
 
 	if (call->io.kind != IO_UNREADABLE &&
 	    (room || message->state == HEAD_OPEN || message->flags & MESSAGE_CHUNKED))
-		take_bytes(conn, call, message, length, request, sending);
+		take_bytes(conn, call, message, length, request, slot);
 	else if (message->state == HEAD_OPEN)
 		message->state = HEAD_UNKNOWN;
 }

@@ -8,7 +8,7 @@
 struct walk {
 	__u64 now;
 	__u64 silence; /* ns of it end an exchange whose end nothing else tells */
-	__u64 forget; /* ns of it end a unix connection: no hook sees its close */
+	__u64 forget; /* ns of it end a connection that is not TCP's: no hook sees its close */
 	__u64 in_flight; /* result: open exchanges */
 	__u64 connections; /* result */
 	__u64 count_active; /* also count the open requests of each server */
@@ -18,7 +18,7 @@ struct active_key {
 	__u64 start; /* of the process, whose pid may be another's later */
 	__u64 method; /* the request's first eight bytes */
 	__u32 process;
-	__u32 reserved;
+	__u32 encrypted;
 };
 
 /* Open HTTP/1 requests of servers. Inserted and added to by a walk, read and emptied by user space. */
@@ -51,7 +51,8 @@ static __always_inline void count_active(struct connection *conn)
 {
 	struct active_key key = { .start = conn->record.header.process_start,
 				  .method = *(__u64 *)conn->data,
-				  .process = conn->record.header.process };
+				  .process = conn->record.header.process,
+				  .encrypted = conn->tls.phase != TLS_NONE };
 	__u64 *known = bpf_map_lookup_elem(&active_requests, &key), one = 1;
 
 	if (known)
@@ -66,11 +67,11 @@ static __always_inline void visit(struct connection *conn, struct walk *walk)
 	bool over = conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN;
 	bool gone = silent > walk->silence && unix_closed(conn);
 
-	if (over || conn->amending || conn->record.header.transport == TRANSPORT_UNIX)
+	if (over || conn->amending || conn->record.header.transport != TRANSPORT_TCP)
 		exchange_awaiting(true); /* may have to wait for another walk */
 	walk->connections++;
-	if (conn->record.header.transport == TRANSPORT_UNIX && conn->phase == PHASE_IDLE &&
-	    silent > walk->forget)
+	if (conn->record.header.transport != TRANSPORT_TCP && silent > walk->forget &&
+	    (conn->phase == PHASE_IDLE || conn->record.header.transport == TRANSPORT_UNKNOWN))
 		gone = true;
 	if (conn->phase != PHASE_IDLE)
 		walk->in_flight++;

@@ -45,9 +45,14 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct super_block {
+	__u32 s_dev;
+};
+
 struct inode {
 	unsigned short i_mode;
 	unsigned long i_ino;
+	struct super_block *i_sb;
 };
 
 struct socket {
@@ -219,8 +224,18 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long di, si, dx, r10, r8, r9, orig_ax;
-	unsigned long ax, ip, sp, bp, bx, cx;
+	unsigned long ax, ip, sp, bp, bx, cx, r14;
 };
+/* Of functions in user space: System V ABI, and Go's own (abi-internal.md in its sources). */
+#define ARGUMENT1(regs) ((regs)->di)
+#define ARGUMENT2(regs) ((regs)->si)
+#define ARGUMENT3(regs) ((regs)->dx)
+#define ARGUMENT4(regs) ((regs)->cx)
+#define RESULT(regs) ((regs)->ax)
+#define GO_WORD1(regs) ((regs)->ax)
+#define GO_WORD2(regs) ((regs)->bx)
+#define GO_WORD3(regs) ((regs)->cx)
+#define GO_GOROUTINE(regs) ((regs)->r14)
 #define SYSCALL_NUMBER(regs) ((int)REGISTER(regs, orig_ax))
 #define SYSCALL_ARGUMENT1(regs) REGISTER(regs, di)
 #define SYSCALL_ARGUMENT2(regs) REGISTER(regs, si)
@@ -236,6 +251,15 @@ struct user_pt_regs { /* what bpf_tracing.h takes arguments from */
 	__u64 regs[31];
 	__u64 sp, pc, pstate;
 };
+#define ARGUMENT1(registers) ((registers)->regs[0])
+#define ARGUMENT2(registers) ((registers)->regs[1])
+#define ARGUMENT3(registers) ((registers)->regs[2])
+#define ARGUMENT4(registers) ((registers)->regs[3])
+#define RESULT(registers) ((registers)->regs[0])
+#define GO_WORD1(registers) ((registers)->regs[0])
+#define GO_WORD2(registers) ((registers)->regs[1])
+#define GO_WORD3(registers) ((registers)->regs[2])
+#define GO_GOROUTINE(registers) ((registers)->regs[28])
 #define SYSCALL_NUMBER(regs) REGISTER(regs, syscallno)
 #define SYSCALL_ARGUMENT1(regs) REGISTER(regs, orig_x0)
 #define SYSCALL_ARGUMENT2(regs) REGISTER(regs, regs[1])

@@ -13,7 +13,7 @@
 
 #include <linux/types.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 
 enum record_kind {
 	RECORD_EXCHANGE = 1, /* one request and its response */
@@ -22,9 +22,12 @@ enum record_kind {
 	RECORD_AMEND = 4, /* an exchange that was ended by silence went on after all */
 	RECORD_PROCESS = 5, /* a process did its first I/O on a socket */
 	RECORD_PROCESS_EXIT = 6,
+	RECORD_HANDSHAKE = 7, /* TLS: an exchange_record whose request and response are the two hellos */
+	RECORD_EXEC = 8, /* a program was started whose executable is new: the header alone */
 };
 
 enum transport {
+	TRANSPORT_UNKNOWN = 0, /* plaintext of a TLS session whose socket is not known */
 	TRANSPORT_TCP = 1,
 	TRANSPORT_UNIX = 2,
 };
@@ -62,6 +65,25 @@ enum capture_flag {
 	CAPTURE_ROLE_GUESSED = 1 << 5, /* TCP's counters did not settle the role */
 	CAPTURE_PEER_CLOSED = 1 << 6, /* the peer's FIN had arrived */
 	CAPTURE_HTTP1 = 1 << 7, /* the kernel has followed an earlier exchange on it to its end */
+	CAPTURE_FIRST = 1 << 8, /* the first exchange behind a handshake that was reported */
+};
+
+/* Protocol chosen by ALPN (RFC 7301), as far as it was seen in clear. */
+enum tls_protocol {
+	TLS_PROTOCOL_UNKNOWN = 0,
+	TLS_PROTOCOL_HTTP2 = 1,
+	TLS_PROTOCOL_HTTP1 = 2,
+	TLS_PROTOCOL_OTHER = 3,
+};
+
+/* What the handshake settled; all zero where it was not seen. */
+struct tls_facts {
+	__u16 version; /* 0x0304: TLS 1.3 */
+	__u16 cipher; /* IANA's number */
+	__u8 protocol; /* enum tls_protocol */
+	__u8 resumed; /* 0 unknown, 1 no, 2 yes */
+	__u8 alert; /* code of a fatal alert + 1; 255: one that is encrypted */
+	__u8 reserved;
 };
 
 enum context_source {
@@ -85,12 +107,13 @@ struct trace_context {
  *
  * From `transport` to `server_address` stands the vantage: whose end of which service was observed. It
  * is the same for all connections between one process and one server, so user space looks it up whole.
- * From `flags` on, with the vantage, stands what requests have in common that are alike (likeness.py).
+ * From `tls` on, with the vantage, stands what requests have in common that are alike (likeness.py).
  */
 struct record_header {
 	__u16 version;
 	__u16 client_port; /* of the connecting end */
 	__u32 lost; /* records lost on this connection since the last one that arrived */
+	struct tls_facts tls;
 	__u32 flags; /* enum capture_flag */
 	__u8 kind; /* enum record_kind */
 	__u8 end; /* enum record_end */

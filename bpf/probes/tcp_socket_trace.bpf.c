@@ -55,6 +55,8 @@ static __always_inline void on_moved(struct sock *sk, __u32 length, bool sending
 		call->thread = task->pid;
 		current_io(&call->io, task);
 		count_bytes(conn, sk, call, length, sending);
+		if (conn->tls.phase != TLS_NONE) /* from before, or from this call on */
+			on_ciphertext(conn, length, sending);
 	}
 	release(conn);
 }

@@ -6,28 +6,13 @@
 #ifndef BASELINE
 #define TRUSTED_REGISTERS /* the arguments of tp_btf programs are typed pointers */
 #endif
+#include "../core/descriptor.h"
 #include "../core/event.h"
 #include "../core/syscall_io.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license")
 = "Dual BSD/GPL";
-
-static __always_inline struct sock *socket_of(struct task_struct *task, __u32 descriptor)
-{
-	struct fdtable *table = REGISTERS_ARE_FREE ? task->files->fdt : BPF_CORE_READ(task, files, fdt);
-	struct file **slots, *file = NULL;
-	struct socket *socket;
-
-	if (descriptor >= REGISTER(table, max_fds))
-		return NULL;
-	slots = REGISTER(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
-}
 
 /* Several messages of one call are one stretch of the stream; what is behind the first is counted. */
 static __always_inline long message_bytes(struct pt_regs *regs, long messages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
@@ -12,19 +13,24 @@ from typing import Final
 from otel_ebpf.kernel.bpf_object import OBJECTS, BpfObject
 from otel_ebpf.kernel.climb import Setup, climb
 from otel_ebpf.kernel.errors import KernelError
-from otel_ebpf.kernel.ladder import LADDERS, PAYLOAD, Ladders
+from otel_ebpf.kernel.ladder import CONTROL, LADDERS, PAYLOAD, TLS, Ladders
 from otel_ebpf.kernel.libbpf import TestRunOptions, libbpf
 from otel_ebpf.kernel.messages import (
     Attach,
     Attached,
+    AttachedFile,
+    AttachFile,
     Detach,
+    DetachFile,
     Done,
     Reply,
     Request,
     SetMode,
+    Standing,
     Walk,
     Walked,
 )
+from otel_ebpf.kernel.uprobes import Uprobes
 
 _WALK = Struct("<QQQQQQ")  # struct walk
 _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
@@ -40,6 +46,7 @@ class Attacher:
     directory: Path = OBJECTS
     _objects: list[BpfObject] = field(default_factory=list)
     _control: BpfObject | None = None
+    _uprobes: Uprobes | None = None
 
     def handle(self, request: Request) -> Reply:
         """Carry out a request. Raises `KernelError`, and `RungUnavailableError` for a demanded rung."""
@@ -51,6 +58,11 @@ class Attacher:
                 return Done()
             case Walk():
                 return self._walk(request)
+            case AttachFile(path, points):
+                return AttachedFile(self._files().attach(path, points))
+            case DetachFile(token):
+                self._files().detach(token)
+                return Done()
             case Detach():
                 self._detach()
                 return Done()
@@ -64,27 +76,44 @@ class Attacher:
         }
         standings = []
         shared: dict[str, int] = {}
+        later: Future[tuple[Standing, BpfObject | None]] | None = None
+
+        def stand(capability: str) -> tuple[Standing, BpfObject | None]:
+            demanded = request.rung if capability == PAYLOAD else None
+            setup = Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
+            return climb(capability, self.ladders[capability], demanded, setup)
+
         try:
-            for capability, rungs in self.ladders.items():
-                demanded = request.rung if capability == PAYLOAD else None
-                setup = Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
-                standing, loaded = climb(capability, rungs, demanded, setup)
-                standings.append(standing)
-                self._objects += [loaded] if loaded else []
-                if capability == "control":
-                    if loaded is None:
+            with ThreadPoolExecutor(1, "load") as beside:
+                for capability in self.ladders:
+                    if capability == PAYLOAD and TLS in self.ladders:
+                        # The two that take the verifier long, both of which use control's maps alone.
+                        later = beside.submit(stand, TLS)
+                    standing, loaded = later.result() if later and capability == TLS else stand(capability)
+                    standings.append(standing)
+                    if loaded is not None:
+                        self._stands(capability, loaded, shared)
+                    elif capability == CONTROL:
                         raise KernelError(f"nothing can be loaded: {standing.refusals[-1].reason}")
-                    self._control = loaded
-                    self._run("exclude_caller", ())
-                if loaded is not None:
-                    for name in loaded.maps:
-                        shared.setdefault(name, loaded.map_fd(name))
         except BaseException:
+            if later is not None and later.exception() is None and (loaded := later.result()[1]) is not None:
+                self._objects.append(loaded)
             self._detach()
             raise
         programs = tuple(fd for one in self._objects for fd in one.attached_fds())
         links = tuple(fd for one in self._objects for fd in one.link_fds())
         return Attached(tuple(standings), shared, programs, links)
+
+    def _stands(self, capability: str, loaded: BpfObject, shared: dict[str, int]) -> None:
+        """Keep an object that stands, and have those to come share its maps."""
+        self._objects.append(loaded)
+        for name in loaded.maps:
+            shared.setdefault(name, loaded.map_fd(name))
+        if capability == TLS:
+            self._uprobes = Uprobes(loaded)
+        elif capability == CONTROL:
+            self._control = loaded
+            self._run("exclude_caller", ())
 
     def _run(self, program: str, arguments: tuple[int, ...]) -> None:
         """Run one of control's programs, `arguments` as its raw tracepoint's."""
@@ -116,8 +145,16 @@ class Attacher:
         _, _, _, in_flight, connections, _ = _WALK.unpack(value.raw)
         return Walked(in_flight, connections)
 
+    def _files(self) -> Uprobes:
+        if self._uprobes is None:
+            raise KernelError("no probes for TLS libraries could be loaded")
+        return self._uprobes
+
     def _detach(self) -> None:
         """Close the objects, the hooks first and the maps, which the first object holds, last."""
+        if self._uprobes is not None:
+            self._uprobes.close()
+            self._uprobes = None
         for loaded in reversed(self._objects):
             loaded.close()
         self._objects.clear()

@@ -73,13 +73,18 @@ class BpfObject:
             if name in values:
                 self._lib.integer("bpf_map__set_value_size", handle, values[name])
 
-    def load(self, programs: set[str]) -> None:
-        """Load with these programs. Raises `KernelError` with the verifier's last words."""
+    def load(self, programs: set[str], attach_type: int = 0) -> None:
+        """Load with these programs. Raises `KernelError` with the verifier's last words.
+
+        `attach_type` is an enum bpf_attach_type, where it is another than their sections say.
+        """
         missing = programs - self.programs.keys()
         if missing:
             raise KernelError(f"{self.name} has no program {', '.join(sorted(missing))}")
         for name, handle in self.programs.items():
             self._lib.integer("bpf_program__set_autoload", handle, name in programs)
+            if attach_type:
+                self._lib.integer("bpf_program__set_expected_attach_type", handle, attach_type)
         started = time.monotonic()
         try:
             self._lib.integer("bpf_object__load", self._handle)

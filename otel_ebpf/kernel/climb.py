@@ -87,8 +87,8 @@ def _note(refusals: list[Refusal], rung: Rung, error: KernelError) -> None:
 def _attach(rung: Rung, name: str, programs: Sequence[str], setup: Setup) -> BpfObject:
     loaded = setup.open(name)
     try:
-        loaded.load(set(programs))
-        if rung.name != "test_run":
+        loaded.load(set(programs), rung.attach_type)
+        if not rung.by_request:
             for program in programs:
                 loaded.attach(program)
     except KernelError:

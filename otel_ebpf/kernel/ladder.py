@@ -35,11 +35,16 @@ class Rung:
     extras: tuple[Extra, ...] = ()
     variants: tuple[str, ...] = (MODERN, BASELINE)
     trials: tuple[str, ...] = ()
+    attach_type: int = 0  # enum bpf_attach_type, where it is another than the sections say
+    by_request: bool = False  # its programs are run, or attached to files, when that is asked for
 
 
 Ladders = Mapping[str, tuple[Rung, ...]]
 
+UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI
 PAYLOAD = "tcp_payload"
+TLS = "tls_library"
+CONTROL = "control"
 
 _TRAMPOLINE_COST = (
     "calls through io_uring, sendfile and by 32-bit programs are all seen; unix sockets are not"
@@ -48,9 +53,15 @@ _TRAMPOLINE_COST = (
 _SENDPAGE_EXIT = Extra(("sendpage_exit",), "sendpage_is_there")
 
 LADDERS: Ladders = {
-    "control": (
+    CONTROL: (
         Rung(
-            "test_run", "control", ("exclude_caller", "set_mode", "visit_one", "visit_all"), "", (), (MODERN,)
+            "test_run",
+            "control",
+            ("exclude_caller", "set_mode", "visit_one", "visit_all"),
+            "",
+            (),
+            (MODERN,),
+            by_request=True,
         ),
         Rung(
             "test_run",
@@ -59,6 +70,7 @@ LADDERS: Ladders = {
             "connections are visited one system call each",
             (),
             (BASELINE,),
+            by_request=True,
         ),
     ),
     "process": (Rung("raw_tracepoint", "process", ("process_fork", "process_exec", "process_exit"), ""),),
@@ -107,6 +119,20 @@ LADDERS: Ladders = {
             "tcp_syscall",
             ("syscall_exit",),
             "every system call of the host pays; io_uring is not seen",
+        ),
+    ),
+    TLS: (
+        Rung(
+            "uprobe",
+            "tls_library",
+            (
+                *("tls_read", "tls_write", "tls_read_ex", "tls_write_ex", "tls_sendfile", "tls_peek"),
+                *("tls_return", "tls_set_fd", "tls_free", "tls_protocol", "tls_protocol_return"),
+                *("go_tls_read", "go_tls_write", "go_tls_return"),
+            ),
+            "",
+            attach_type=UPROBE_MULTI,  # older kernels do not look at it
+            by_request=True,
         ),
     ),
 }

@@ -15,71 +15,83 @@ class Entry(IntEnum):
     EXCHANGE_STREAMED = 3
     EXCHANGE_IGNORED = 4
     EXCHANGE_DISCOVERY = 5
-    EXCHANGE_IN_FLIGHT = 6
-    PIECE_SEEN = 7
-    PIECE_PASSED = 8
-    PIECE_RING_FULL = 9
-    NOTICE_PASSED = 10
-    NOTICE_RING_FULL = 11
-    EVENT_CONTENDED = 12
-    EVENT_CONNECTIONS_FULL = 13
-    EVENT_THREADS_FULL = 14
-    EVENT_DISCOVERY = 15
-    EVENT_IGNORED = 16
-    EVENT_SELF = 17
-    EVENT_UNSEEN_KERNEL_BUFFER = 18
-    EVENT_UNSEEN_IO_URING = 19
-    EVENT_UNSEEN_COMPAT = 20
-    EVENT_UNSEEN_SYSCALL = 21
-    EVENT_GAP = 22
-    EVENT_FAULT = 23
-    EVENT_MISSED = 24
-    CONNECTION_ROLE_UNKNOWN = 25
-    PROCESS_MAP_FULL = 26
-    READER_EXCHANGE = 27
-    READER_PIECE = 28
-    READER_NOTICE = 29
-    READER_MALFORMED = 30
-    PROCESS_UNKNOWN = 31
-    PROCESS_EVICTED = 32
-    PROTOCOL_PASSED = 33
-    PROTOCOL_UNKNOWN = 34
-    PROTOCOL_UNSUPPORTED = 35
-    PROTOCOL_DISCOVERY = 36
-    PROTOCOL_UNPARSED = 37
-    PROTOCOL_STREAM_CALL = 38
-    PROTOCOL_STREAM_UNKNOWN = 39
-    PROTOCOL_STREAM_UNSUPPORTED = 40
-    PROTOCOL_STREAM_DISCOVERY = 41
-    PROTOCOL_STREAM_UNPARSED = 42
-    PROTOCOL_STREAM_EVICTED = 43
-    PROTOCOL_AMENDED = 44
-    SIGNAL_SEEN = 45
-    SIGNAL_AGGREGATED = 46
-    SIGNAL_SPAN = 47
-    SIGNAL_UNSAMPLED = 48
-    SIGNAL_SPANS_OFF = 49
-    SIGNAL_ROLE_UNKNOWN = 50
-    SIGNAL_FAILED = 51
-    EXPORT_SEEN = 52
-    EXPORT_PASSED = 53
-    EXPORT_QUEUE_FULL = 54
-    EXPORT_FAILED = 55
-    EXPORT_EXPIRED = 56
-    EXPORT_REJECTED = 57
-    EXPORT_SHUTDOWN = 58
-    EXPORT_IN_FLIGHT = 59
-    EXPORT_POINTS_SEEN = 60
-    EXPORT_POINTS_PASSED = 61
-    EXPORT_POINTS_QUEUE_FULL = 62
-    EXPORT_POINTS_FAILED = 63
-    EXPORT_POINTS_EXPIRED = 64
-    EXPORT_POINTS_REJECTED = 65
-    EXPORT_POINTS_SHUTDOWN = 66
-    EXPORT_POINTS_IN_FLIGHT = 67
+    EXCHANGE_ENCRYPTED = 6
+    EXCHANGE_MISMATCH = 7
+    EXCHANGE_IN_FLIGHT = 8
+    PIECE_SEEN = 9
+    PIECE_PASSED = 10
+    PIECE_RING_FULL = 11
+    NOTICE_PASSED = 12
+    NOTICE_RING_FULL = 13
+    EVENT_CONTENDED = 14
+    EVENT_CONNECTIONS_FULL = 15
+    EVENT_THREADS_FULL = 16
+    EVENT_DISCOVERY = 17
+    EVENT_IGNORED = 18
+    EVENT_CIPHERTEXT = 19
+    EVENT_SELF = 20
+    EVENT_UNSEEN_KERNEL_BUFFER = 21
+    EVENT_UNSEEN_IO_URING = 22
+    EVENT_UNSEEN_COMPAT = 23
+    EVENT_UNSEEN_SYSCALL = 24
+    EVENT_GAP = 25
+    EVENT_FAULT = 26
+    EVENT_MISSED = 27
+    CONNECTION_ROLE_UNKNOWN = 28
+    PROCESS_MAP_FULL = 29
+    READER_EXCHANGE = 30
+    READER_PIECE = 31
+    READER_NOTICE = 32
+    READER_MALFORMED = 33
+    PROCESS_UNKNOWN = 34
+    PROCESS_EVICTED = 35
+    PROTOCOL_PASSED = 36
+    PROTOCOL_UNKNOWN = 37
+    PROTOCOL_UNSUPPORTED = 38
+    PROTOCOL_DISCOVERY = 39
+    PROTOCOL_UNPARSED = 40
+    PROTOCOL_STREAM_CALL = 41
+    PROTOCOL_STREAM_UNKNOWN = 42
+    PROTOCOL_STREAM_UNSUPPORTED = 43
+    PROTOCOL_STREAM_DISCOVERY = 44
+    PROTOCOL_STREAM_UNPARSED = 45
+    PROTOCOL_STREAM_EVICTED = 46
+    PROTOCOL_AMENDED = 47
+    SIGNAL_SEEN = 48
+    SIGNAL_AGGREGATED = 49
+    SIGNAL_SPAN = 50
+    SIGNAL_UNSAMPLED = 51
+    SIGNAL_SPANS_OFF = 52
+    SIGNAL_ROLE_UNKNOWN = 53
+    SIGNAL_FAILED = 54
+    SIGNAL_HANDSHAKE_SEEN = 55
+    SIGNAL_HANDSHAKE_SPAN = 56
+    SIGNAL_HANDSHAKE_UNSAMPLED = 57
+    SIGNAL_HANDSHAKE_NO_SPAN = 58
+    SIGNAL_HANDSHAKE_DISCOVERY = 59
+    SIGNAL_HANDSHAKE_NO_CALL = 60
+    SIGNAL_HANDSHAKE_ROLE_UNKNOWN = 61
+    SIGNAL_HANDSHAKE_FAILED = 62
+    SIGNAL_HANDSHAKE_IN_FLIGHT = 63
+    EXPORT_SEEN = 64
+    EXPORT_PASSED = 65
+    EXPORT_QUEUE_FULL = 66
+    EXPORT_FAILED = 67
+    EXPORT_EXPIRED = 68
+    EXPORT_REJECTED = 69
+    EXPORT_SHUTDOWN = 70
+    EXPORT_IN_FLIGHT = 71
+    EXPORT_POINTS_SEEN = 72
+    EXPORT_POINTS_PASSED = 73
+    EXPORT_POINTS_QUEUE_FULL = 74
+    EXPORT_POINTS_FAILED = 75
+    EXPORT_POINTS_EXPIRED = 76
+    EXPORT_POINTS_REJECTED = 77
+    EXPORT_POINTS_SHUTDOWN = 78
+    EXPORT_POINTS_IN_FLIGHT = 79
 
 
-KERNEL_ENTRIES = 27
+KERNEL_ENTRIES = 30
 
 
 class Description(NamedTuple):
@@ -106,6 +118,10 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "User space said that it does not know this connection's protocol while an exchange was open."),
     Description("kernel", "exchange", "filtered", "discovery",
         "The discovery rules exclude the process or the port, decided while the exchange was open."),
+    Description("kernel", "exchange", "filtered", "encrypted",
+        "What looked like an exchange was the start of TLS; what a library passes is reported instead."),
+    Description("kernel", "exchange", "dropped", "mismatch",
+        "An open exchange of a TLS session whose socket, found later, is the other end's."),
     Description("kernel", "exchange", "in_flight", "",
         "Open exchanges, counted by walking the connections (a gauge)."),
     Description("kernel", "piece", "seen", "",
@@ -128,6 +144,8 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "Traffic of a process or port that the discovery rules exclude."),
     Description("kernel", "event", "filtered", "connection_ignored",
         "Traffic on a connection whose protocol user space does not know, or that was upgraded."),
+    Description("kernel", "event", "filtered", "ciphertext",
+        "Encrypted bytes of a session whose library is not read, or not known yet."),
     Description("kernel", "event", "filtered", "self",
         "Traffic of a connection whose other end is the agent: its own exports, as the receiver sees them."),
     Description("kernel", "event", "dropped", "unseen_kernel_buffer",
@@ -198,6 +216,24 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "Calls of a connection whose role TCP did not settle: neither a server's nor a client's signal."),
     Description("signal", "call", "dropped", "failed",
         "Calls that made no span, and perhaps no metric, because of an error in the agent itself."),
+    Description("signal", "handshake", "seen", "",
+        "TLS handshakes whose record was read."),
+    Description("signal", "handshake", "passed", "",
+        "Handshakes that became a span: of clients, beside the first call, or at once where they failed."),
+    Description("signal", "handshake", "filtered", "unsampled",
+        "Handshakes whose span the sampler dropped; the metric has them."),
+    Description("signal", "handshake", "filtered", "no_span",
+        "Handshakes that only the metric has: all of servers, and of clients where traces are switched off."),
+    Description("signal", "handshake", "filtered", "discovery",
+        "A handshake of an excluded process or port, captured before the kernel was told."),
+    Description("signal", "handshake", "filtered", "no_call",
+        "Handshakes of clients that no call followed to which the span would belong; the metric has them."),
+    Description("signal", "handshake", "dropped", "role_unknown",
+        "Handshakes of a connection whose role is not settled: neither a server's nor a client's signal."),
+    Description("signal", "handshake", "dropped", "failed",
+        "Handshakes that made no span, and perhaps no metric, because of an error in the agent itself."),
+    Description("signal", "handshake", "in_flight", "",
+        "Handshakes of clients that wait for the first call of their connection (a gauge)."),
     Description("export", "span", "seen", "",
         "Spans handed to the export stage."),
     Description("export", "span", "passed", "",

@@ -9,6 +9,7 @@ import ctypes
 import ctypes.util
 import errno
 import os
+import threading
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
 from otel_ebpf.kernel.errors import KernelError
@@ -45,6 +46,7 @@ _POINTER_RESULTS = {
     "bpf_object__next_program": (c_void_p, c_void_p),
     "bpf_object__next_map": (c_void_p, c_void_p),
     "bpf_program__attach": (c_void_p,),
+    "bpf_program__attach_uprobe": (c_void_p, ctypes.c_bool, c_int, c_char_p, c_size_t),
     "bpf_map__initial_value": (c_void_p, POINTER(c_size_t)),
 }
 _STRING_RESULTS = {
@@ -55,6 +57,7 @@ _STRING_RESULTS = {
 _INTEGER_RESULTS = {
     "bpf_object__load": (c_void_p,),
     "bpf_program__set_autoload": (c_void_p, ctypes.c_bool),
+    "bpf_program__set_expected_attach_type": (c_void_p, c_int),
     "bpf_program__fd": (c_void_p,),
     "bpf_map__fd": (c_void_p,),
     "bpf_map__reuse_fd": (c_void_p, c_int),
@@ -85,7 +88,7 @@ class Libbpf:
                 f"libbpf.so.1 cannot be loaded ({error}): install it (Debian, Ubuntu: apt install libbpf1)"
             ) from error
         self._libc = ctypes.CDLL(None)
-        self.messages: list[str] = []
+        self._told = threading.local()
         for table, result in (
             (_POINTER_RESULTS, c_void_p),
             (_STRING_RESULTS, c_char_p),
@@ -106,9 +109,17 @@ class Libbpf:
             return 0
         buffer = ctypes.create_string_buffer(1 << 24)
         self._libc.vsnprintf(buffer, c_size_t(len(buffer)), text, c_void_p(arguments))
-        self.messages += buffer.value.decode(errors="replace").splitlines()
+        self.messages.extend(buffer.value.decode(errors="replace").splitlines())
         del self.messages[:-_MESSAGES_KEPT]
         return 0
+
+    @property
+    def messages(self) -> list[str]:
+        """What libbpf has said lately, of this thread's calls."""
+        if not hasattr(self._told, "messages"):
+            self._told.messages = []
+        kept: list[str] = self._told.messages
+        return kept
 
     def integer(self, name: str, *arguments: object) -> int:
         """Call a function that returns a negative errno on failure."""

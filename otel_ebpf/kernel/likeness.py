@@ -21,9 +21,9 @@ from otel_ebpf.kernel.wire import WIRE_VERSION, ContextSource, End, Kind
 __all__ = ["OWN", "Again", "Likenesses", "Other", "context_field"]
 
 # struct exchange_record, but for what a likeness holds.
-OWN: Final = Struct("<HHI4xBB66xQ16x16s16s8s8sBB6x16xQQQI4xH2xH2x")
-HEADER_START, HEADER_STOP = 8, 64  # from `flags` on, the vantage included
-LENGTHS = 200  # from `request_head` on, up to the captured bytes
+OWN: Final = Struct("<HHI12xBB66xQ16x16s16s8s8sBB6x16xQQQI4xH2xH2x")
+HEADER_START, HEADER_STOP = 8, 72  # from `tls` on, the vantage included
+LENGTHS = 208  # from `request_head` on, up to the captured bytes
 
 CAPACITY: Final = 4096
 

@@ -85,6 +85,37 @@ class Walked:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """One probe in a file: a program of tls_library.bpf.c, and the offset in the file at which it runs."""
+
+    program: str
+    offset: int
+    at_return: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttachFile:
+    """Attach the TLS probes of a file: `points` as `libraries.places` found them. May take milliseconds."""
+
+    path: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """What `DetachFile` takes."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetachFile:
+    """Undo an `AttachFile`."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class Detach:
     """Detach and unload everything."""
 
@@ -94,5 +125,5 @@ class Done:
     """Nothing more to say."""
 
 
-Request = Attach | SetMode | Walk | Detach
-Reply = Attached | Walked | Done
+Request = Attach | SetMode | Walk | AttachFile | DetachFile | Detach
+Reply = Attached | Walked | AttachedFile | Done

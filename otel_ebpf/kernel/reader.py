@@ -31,7 +31,7 @@ BATCH_BYTES: Final = 1 << 18
 
 _EXCHANGE_SIZE, _PIECE_SIZE, _PROCESS_SIZE = EXCHANGE.size, PIECE.size, PROCESS.size
 _EXCHANGE = int(Kind.EXCHANGE)
-_KIND = 12  # where it stands in a record
+_KIND = 20  # where it stands in a record
 _make = tuple.__new__
 _unpack_exchange = EXCHANGE.unpack_from
 
@@ -67,9 +67,9 @@ class Reader:
     def _exchange(self, chunk: bytes, at: int, end: int, likeness: int) -> Exchange | None:
         fields = _unpack_exchange(chunk, at)
         request = at + _EXCHANGE_SIZE
-        response = request + fields[23]
-        path = response + fields[24]
-        stop = path + fields[25]
+        response = request + fields[24]
+        path = response + fields[25]
+        stop = path + fields[26]
         if stop > end:
             return None
         data = chunk[at + START : at + STOP]
@@ -99,8 +99,8 @@ class Reader:
     def _piece(self, chunk: bytes, at: int, end: int) -> Piece | None:
         fields = PIECE.unpack_from(chunk, at)
         data = at + _PIECE_SIZE
-        path = data + fields[17]
-        stop = path + fields[19]
+        path = data + fields[18]
+        stop = path + fields[20]
         if stop > end:
             return None
         return _make(Piece, (*fields, chunk[data:path], chunk[path:stop], self._vantage(chunk, at)))
@@ -108,13 +108,13 @@ class Reader:
     def _notice(self, kind: int, chunk: bytes, at: int, end: int) -> Record | None:
         """Decode the rarer kinds."""
         size = end - at
-        if kind == Kind.AMEND and size >= _EXCHANGE_SIZE:
+        if kind in {Kind.AMEND, Kind.HANDSHAKE} and size >= _EXCHANGE_SIZE:
             return self._exchange(chunk, at, end, 0)
         if kind == Kind.CLOSE and size >= CLOSE.size:
             return Close._make((*CLOSE.unpack_from(chunk, at), self._vantage(chunk, at)))
         if kind == Kind.PROCESS and size >= _PROCESS_SIZE:
             return _process(chunk, at, end)
-        if kind == Kind.PROCESS_EXIT:
+        if kind in {Kind.PROCESS_EXIT, Kind.EXEC}:
             return ProcessSeen(*_identity(chunk, at), 0, 0, b"", b"", b"", b"")
         return None
 

@@ -39,10 +39,11 @@ __all__ = [
 
 
 class Exchange(NamedTuple):
-    """One request and its response (struct exchange_record). Also used for `Kind.AMEND`."""
+    """One request and its response (struct exchange_record). Also for `Kind.AMEND` and `Kind.HANDSHAKE`."""
 
     client_port: int
     lost: int
+    tls: bytes  # struct tls_facts
     flags: int
     kind: int
     end: int
@@ -80,6 +81,7 @@ class Piece(NamedTuple):
 
     client_port: int
     lost: int
+    tls: bytes  # struct tls_facts
     flags: int
     kind: int
     end: int
@@ -108,6 +110,7 @@ class Close(NamedTuple):
 
     client_port: int
     lost: int
+    tls: bytes  # struct tls_facts
     flags: int
     kind: int
     end: int
@@ -128,7 +131,7 @@ class Close(NamedTuple):
 
 
 class ProcessSeen(NamedTuple):
-    """A process did its first I/O on a socket (struct process_record), or exited (Kind.PROCESS_EXIT)."""
+    """A process did its first I/O on a socket (struct process_record); of its exit and exec the ids alone."""
 
     kind: int
     process: int
@@ -147,10 +150,10 @@ class ProcessSeen(NamedTuple):
 Record = Exchange | Piece | Close | ProcessSeen
 
 # version, the vantage, thread and ruleset are passed over: nothing here reads them from it.
-_HEADER = "2xHIIBBB49xQQQQ4x4x16s16s8s8sBB6x"
+_HEADER = "2xHI8sIBBB49xQQQQ4x4x16s16s8s8sBB6x"
 HEADER = Struct("<" + _HEADER)
 EXCHANGE = Struct("<" + _HEADER + "QQQQQIIHHHH")
 PIECE = Struct("<" + _HEADER + "IHBxH6x")
 CLOSE = Struct("<" + _HEADER + "QQ")
 PROCESS = Struct("<" + _HEADER + "IIHH4x16s64s")
-assert HEADER.size == 160
+assert HEADER.size == 168

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from itertools import product
 from struct import Struct
 from typing import Final
 
@@ -15,8 +16,11 @@ PROCESS_CONTROL = Struct("<BBHIIIQQIIQ")  # struct process_control
 PORT_RULES = Struct("<QQ")  # struct port_rules
 SETTINGS = Struct("<II")  # struct settings
 
-ACTIVE_KEY = Struct("<Q8sI4x")  # struct active_key
+ACTIVE_KEY = Struct("<Q8sII")  # struct active_key
 
+_EXECUTABLES: Final = 2048  # more than the map holds
+TLS_METHODS: Final = ("none", "api", "nested", "length")  # enum tls_method
+TLS_OUTCOMES: Final = ("verified", "mismatch", "unknown")  # enum tls_outcome
 _EXIST: Final = 2  # BPF_EXIST
 
 
@@ -57,10 +61,29 @@ class Tables:
         """Say that decisions have changed: the kernel asks again about each connection."""
         self._update("settings", ctypes.c_uint32(0), SETTINGS.pack(generation, 0))
 
-    def take_active_requests(self) -> list[tuple[int, int, bytes, int]]:
+    def forget_executables(self) -> None:
+        """Have the kernel tell again of each executable that is started. Any thread."""
+        fd, key = self._maps["executables"], ctypes.create_string_buffer(16)  # struct file_id
+        for _ in range(_EXECUTABLES):
+            try:
+                libbpf().integer("bpf_map_get_next_key", fd, None, key)
+                libbpf().integer("bpf_map_delete_elem", fd, key)
+            except KernelError:
+                return
+
+    def tls_bindings(self) -> dict[tuple[str, str], int]:
+        """Return how many TLS sessions were bound to a socket, by method, and to what outcome. Any thread."""
+        fd, key, counters = self._maps["tls_bindings"], ctypes.c_uint32(), (ctypes.c_uint64 * self._cpus)()
+        totals = {}
+        for key.value, pair in enumerate(product(TLS_METHODS, TLS_OUTCOMES)):
+            libbpf().integer("bpf_map_lookup_elem", fd, ctypes.byref(key), counters)
+            totals[pair] = sum(counters)
+        return totals
+
+    def take_active_requests(self) -> list[tuple[int, int, bytes, bool, int]]:
         """Return what the last walk counted, and empty the map.
 
-        Each is (pid, start of the process, first bytes of the request, open requests).
+        Each is (pid, start of the process, first bytes of the request, whether over TLS, open requests).
         """
         fd = self._maps["active_requests"]
         found = []
@@ -68,8 +91,8 @@ class Tables:
         while self._first_key(fd, key):
             libbpf().integer("bpf_map_lookup_elem", fd, key, ctypes.byref(count))
             libbpf().integer("bpf_map_delete_elem", fd, key)
-            start, method, process = ACTIVE_KEY.unpack(key.raw)
-            found.append((process, start, method, count.value))
+            start, method, process, encrypted = ACTIVE_KEY.unpack(key.raw)
+            found.append((process, start, method, bool(encrypted), count.value))
         return found
 
     @staticmethod

@@ -12,7 +12,7 @@ from struct import Struct
 __all__ = ["START", "STOP", "VANTAGE", "Vantage", "Vantages"]
 
 VANTAGE = Struct("<BBBHIQQII16s")
-START, STOP = 15, 15 + VANTAGE.size
+START, STOP = 23, 23 + VANTAGE.size
 """Where it stands in struct record_header."""
 
 

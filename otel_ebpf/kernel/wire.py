@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 
 
 class Kind(IntEnum):
@@ -16,11 +16,14 @@ class Kind(IntEnum):
     AMEND = 4
     PROCESS = 5
     PROCESS_EXIT = 6
+    HANDSHAKE = 7
+    EXEC = 8
 
 
 class Transport(IntEnum):
-    """enum transport."""
+    """enum transport. UNKNOWN: plaintext of a TLS session whose socket is not known."""
 
+    UNKNOWN = 0
     TCP = 1
     UNIX = 2
 
@@ -64,6 +67,7 @@ class Capture(IntFlag):
     ROLE_GUESSED = 32
     PEER_CLOSED = 64
     HTTP1 = 128
+    FIRST = 256
 
 
 class ContextSource(IntEnum):

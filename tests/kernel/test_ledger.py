@@ -21,7 +21,7 @@ SIZES = {"ring_bytes": 1 << 20, "connections": 64, "processes": 64}
 
 def test_garbage_in_the_ring_buffer(tmp_path):
     """reader_malformed: counted, and what stands before and behind it is read."""
-    stranger = (Rung("test_run", "malformed", ("write_garbage",), "", (), ("",)),)
+    stranger = (Rung("test_run", "malformed", ("write_garbage",), "", (), ("",), by_request=True),)
     attacher = Attacher({**LADDERS, "stranger": stranger}, with_object(tmp_path, "malformed"))
     try:
         attached = attacher.handle(Attach(**SIZES))

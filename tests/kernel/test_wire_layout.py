@@ -31,6 +31,9 @@ def layout(name: str) -> tuple[int, list[tuple[str, int, int]]]:
     size, fields = Btf.of_object(OBJECT).struct(name)
     kept = [field for field in fields if "reserved" not in field.name and field.size]
     plain = [(field.name.removeprefix("header."), field.offset, field.size) for field in kept]
+    plain = [one for one in plain if not one[0].startswith("tls.")]
+    if any(field.name.endswith("tls.version") for field in kept):  # read as one
+        plain.append(("tls", *TLS_FACTS))
     return size, [(RENAMED.get(name, name), offset, size) for name, offset, size in plain]
 
 
@@ -50,6 +53,8 @@ def offsets_of(form: str) -> list[tuple[int, int]]:
                 at += calcsize("<" + code)
     return found
 
+
+TLS_FACTS = 8, 8  # offset and size
 
 UNREAD = {"version", "thread", "ruleset"}  # by no one in Python, from its struct
 
@@ -90,7 +95,7 @@ def test_what_exchanges_that_are_alike_have_of_their_own():
     assert set(mirrored(likeness.OWN, OWN)) <= set(members)
     assert len(offsets_of(likeness.OWN.format)) == len(OWN)
     at = {name: offset for name, offset, _ in members}
-    assert (at["flags"], at["connection"]) == (likeness.HEADER_START, likeness.HEADER_STOP)
+    assert (at["tls"], at["connection"]) == (likeness.HEADER_START, likeness.HEADER_STOP)
     assert at["request_head"] == likeness.LENGTHS
 
 

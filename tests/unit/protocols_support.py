@@ -47,6 +47,7 @@ def _header(
     return (
         40000,
         lost,
+        bytes(8),
         int(flags),
         int(kind),
         int(end),

@@ -21,7 +21,7 @@ VANTAGE_BYTES = VANTAGE.pack(1, 2, 2, 80, 14, 15, 16, 11, 12, b"L" * 16)
 
 def header(kind: int, version: int = records.WIRE_VERSION) -> bytes:
     own = records.HEADER.pack(
-        8080, 0, 0, kind, 1, 0, 7, 8, 9, 10, b"R" * 16, b"T" * 16, b"S" * 8, b"P" * 8, 1, 2
+        8080, 0, b"FACTS...", 0, kind, 1, 0, 7, 8, 9, 10, b"R" * 16, b"T" * 16, b"S" * 8, b"P" * 8, 1, 2
     )
     return version.to_bytes(2, "little") + own[2:START] + VANTAGE_BYTES + own[STOP:]
 
@@ -67,7 +67,7 @@ def test_every_kind():
         b"\1",
         header(99),
         header(Kind.EXCHANGE),
-        header(Kind.EXCHANGE, version=2) + bytes(100),
+        header(Kind.EXCHANGE, version=records.WIRE_VERSION + 1) + bytes(100),
         exchange()[:-1],
         packed(records.PIECE, Kind.PIECE, 5, 6, 1, 0) + b"hello",
         header(Kind.CLOSE)[:-1],

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of TLS libraries in progress, and what a thread did to encrypted sockets outside of them. */
+#ifndef OTEL_EBPF_TLS_CALL_H
+#define OTEL_EBPF_TLS_CALL_H
+
+#include "connection.h"
+
+struct tls_call_key {
+	__u64 caller; /* a thread, or a goroutine */
+	__u32 process;
+	__u32 asks; /* a question, which may be asked from within a call: in its callbacks */
+};
+
+/* One call to read or write plaintext, from its entry to its return. */
+struct tls_call {
+	__u64 session; /* the library's own pointer: SSL *, gnutls_session_t, *tls.Conn */
+	__u64 buffer;
+	__u64 result_at; /* where the library stores the number of bytes; 0: it returns it */
+	__u64 entered; /* time */
+	__u64 socket; /* of the socket calls that were made within, the last; 0: none was */
+	__u64 moved_at; /* time of it */
+	__u32 length; /* the application's */
+	__u8 kind; /* enum tls_call_kind */
+	__u8 method; /* enum tls_method: how `socket` is known */
+	__u8 reserved[2];
+};
+
+enum tls_method {
+	TLS_METHOD_NONE = 0,
+	TLS_METHOD_API = 1,
+	TLS_METHOD_NESTED = 2,
+	TLS_METHOD_LENGTH = 3,
+	TLS_METHODS = 4,
+};
+
+enum tls_call_kind {
+	TLS_READS = 0,
+	TLS_WRITES = 1,
+	TLS_BINDS = 2, /* passes no plaintext, but may do the session's I/O */
+	TLS_ASKS = 3, /* which protocol was chosen: `buffer` and `result_at` are where the answer goes */
+};
+
+/* Inserted at a call's entry, deleted at its return; the hooks for sockets write into it. LRU, so that
+ * calls whose return is missed do not fill it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct tls_call_key);
+	__type(value, struct tls_call);
+} tls_calls SEC(".maps");
+
+#define RECORDS_KEPT 4
+
+/*
+ * Of libraries that work in memory: the session comes after the socket that was read, and before the one
+ * that is written, on the same thread. What was last seen of either is a candidate, for the lengths of
+ * its records to confirm.
+ */
+struct tls_thread {
+	__u64 received_from; /* socket */
+	__u32 received[RECORDS_KEPT]; /* payload lengths of the application records in that call */
+	__u64 writer; /* session */
+	__u32 written; /* bytes of its first record, in plaintext; 0: nothing waits to be sent */
+	__u32 sent; /* payload length of the last call's first application record */
+};
+
+/* Inserted and changed by the hooks for encrypted sockets and by the libraries'; never deleted: LRU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct tls_thread);
+} tls_threads SEC(".maps");
+
+static __always_inline struct tls_thread *this_thread(bool make)
+{
+	__u64 key = bpf_get_current_pid_tgid();
+	struct tls_thread *thread = bpf_map_lookup_elem(&tls_threads, &key), fresh = {};
+
+	if (thread || !make)
+		return thread;
+	bpf_map_update_elem(&tls_threads, &key, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&tls_threads, &key);
+}
+
+/* A socket call on this thread: if a library has made it, it is that session's socket. */
+static __always_inline bool note_socket_call(__u64 socket, __u64 now)
+{
+	struct tls_call_key key = { .caller = bpf_get_current_pid_tgid() };
+	struct tls_call *call;
+
+	key.process = key.caller >> 32;
+	call = bpf_map_lookup_elem(&tls_calls, &key);
+	if (!call)
+		return false;
+	call->socket = socket;
+	call->method = TLS_METHOD_NESTED;
+	call->moved_at = now;
+	return true;
+}
+
+#endif

@@ -1,0 +1,137 @@
+"""TLS libraries, and where in their files the probes go.
+
+Another library is another row of `LIBRARIES`, as long as its functions are (session, buffer, length) and
+say how many bytes passed: by their result, or, as OpenSSL's `_ex` functions, at their fourth argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+from otel_ebpf.kernel.binaries import BinaryError, Elf, GoBinary
+from otel_ebpf.kernel.messages import Point
+
+__all__ = ["LIBRARIES", "Found", "Library", "may_hold_tls", "places"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A function, the program of tls_library.bpf.c at its entry, and the one at its return, if any."""
+
+    symbol: str
+    entry: str
+    at_return: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A TLS library by its functions. Those of `needs` tell that it is the one; others may be missing."""
+
+    name: str
+    needs: frozenset[str]
+    hooks: tuple[Hook, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A library in a file, and its probes."""
+
+    library: str
+    points: tuple[Point, ...]
+
+
+def _library(
+    name: str,
+    read: Iterable[str],
+    write: Iterable[str],
+    *hooks: Hook,
+    free: str = "",
+    needs: Iterable[str] = (),
+) -> Library:
+    """Return a library of which `read` and `write` are the plain functions."""
+    both = [Hook(one, "tls_read", "tls_return") for one in read]
+    both += [Hook(one, "tls_write", "tls_return") for one in write]
+    frees = [Hook(free, "tls_free")] if free else []
+    needed = frozenset(needs) or frozenset(hook.symbol for hook in both[:1])
+    return Library(name, needed, (*both, *hooks, *frees))
+
+
+LIBRARIES: Final = (
+    _library(
+        "openssl",  # and its forks: BoringSSL, LibreSSL
+        ["SSL_read"],
+        ["SSL_write"],
+        Hook("SSL_read_ex", "tls_read_ex", "tls_return"),
+        Hook("SSL_write_ex", "tls_write_ex", "tls_return"),
+        Hook("SSL_sendfile", "tls_sendfile", "tls_return"),
+        Hook("SSL_peek", "tls_peek", "tls_return"),
+        Hook("SSL_set_fd", "tls_set_fd"),
+        Hook("SSL_get0_alpn_selected", "tls_protocol", "tls_protocol_return"),
+        free="SSL_free",
+        needs=["SSL_read", "SSL_write"],
+    ),
+    _library(
+        "gnutls",
+        ["gnutls_record_recv"],
+        ["gnutls_record_send"],
+        free="gnutls_deinit",
+        needs=["gnutls_record_recv", "gnutls_record_send"],
+    ),
+    _library("mbedtls", ["mbedtls_ssl_read"], ["mbedtls_ssl_write"], free="mbedtls_ssl_free"),
+    _library("wolfssl", ["wolfSSL_read"], ["wolfSSL_write"], free="wolfSSL_free"),
+    _library("nss", ["PR_Read", "PR_Recv"], ["PR_Write", "PR_Send"], free="PR_Close"),
+    _library("s2n", ["s2n_recv"], ["s2n_send"], free="s2n_connection_free"),
+)
+
+_FILES: Final = ("*ssl*", "*tls*", "*curl*", "libnspr4*", "*s2n*", "*conscrypt*", "*cygrpc*", "*wincrypt*")
+_GO: Final = {
+    "crypto/tls.(*Conn).Read": "go_tls_read",
+    "crypto/tls.(*Conn).Write": "go_tls_write",
+}
+
+
+def may_hold_tls(path: str) -> bool:
+    """Say whether a shared library's name makes it worth a look. An executable always is."""
+    name = path.rpartition("/")[2].lower()
+    return any(fnmatchcase(name, pattern) for pattern in _FILES)
+
+
+def places(path: str) -> tuple[Found, ...]:
+    """Return the TLS libraries in a file. Raises `BinaryError` for one that is broken."""
+    with Elf(path) as elf:
+        if elf.is_go():
+            return _places_in_go(elf)
+        wanted = {hook.symbol for library in LIBRARIES for hook in library.hooks}
+        functions = elf.functions(wanted)
+        found = []
+        for library in LIBRARIES:
+            if not library.needs <= functions.keys():
+                continue
+            points = []
+            for hook in library.hooks:
+                function = functions.get(hook.symbol)
+                if function is None:
+                    continue
+                points.append(Point(hook.entry, function.offset))
+                if hook.at_return:
+                    points.append(Point(hook.at_return, function.offset, at_return=True))
+            found.append(Found(library.name, tuple(points)))
+        return tuple(found)
+
+
+def _places_in_go(elf: Elf) -> tuple[Found, ...]:
+    binary = GoBinary(elf)
+    points = []
+    for name, function in binary.functions(_GO).items():
+        if name.endswith("Write"):
+            points.append(Point(_GO[name], binary.body(function)))
+            continue
+        points.append(Point(_GO[name], function.offset))
+        returns = binary.returns(function)
+        if not returns:
+            raise BinaryError(f"{name} has no return instruction")
+        points += [Point("go_tls_return", offset) for offset in returns]
+    return (Found("go", tuple(points)),) if points else ()

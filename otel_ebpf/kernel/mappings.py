@@ -1,0 +1,50 @@
+"""Files whose code a process has mapped, from /proc/PID/maps."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+__all__ = ["Mapping", "executable_mappings"]
+
+_BYTES_MAX: Final = 4 << 20  # browsers have a few hundred KiB
+_LINE: Final = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) ..x. [0-9a-f]+ \S+ [1-9]\d* +(/.*)$", re.MULTILINE)
+
+
+class Mapping(NamedTuple):
+    """One file with code in a process."""
+
+    path: str
+    """By which the agent can open the very file, though it may be in another root, or deleted."""
+    name: str
+    """By which the process knows it."""
+    file: tuple[int, int]
+    """Device and inode."""
+
+
+def executable_mappings(pid: int) -> Iterator[Mapping]:
+    """Yield the files, each once. Of a process that is gone, or not to be looked into: nothing."""
+    try:
+        with open(f"/proc/{pid}/maps", "rb") as maps:
+            text = maps.read(_BYTES_MAX)
+    except OSError:
+        return
+    seen = set()
+    for found in _LINE.finditer(text):
+        name = found[2].removesuffix(b" (deleted)")
+        if name in seen:
+            continue
+        seen.add(name)
+        start, end = (int(address, 16) for address in found[1].split(b"-"))
+        path = f"/proc/{pid}/map_files/{start:x}-{end:x}"
+        try:
+            stat = os.stat(path)
+        except OSError:  # the mapping is gone, or its link is not for us: by its name then
+            path = f"/proc/{pid}/root{os.fsdecode(name)}"
+            try:
+                stat = os.stat(path)
+            except (OSError, ValueError):
+                continue
+        yield Mapping(path, os.fsdecode(name), (stat.st_dev, stat.st_ino))

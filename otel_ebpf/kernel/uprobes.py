@@ -1,0 +1,143 @@
+"""Probes in user space: programs attached to offsets of a file, for all who map it."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from otel_ebpf.kernel.bpf_object import BpfObject
+from otel_ebpf.kernel.errors import KernelError
+from otel_ebpf.kernel.ladder import UPROBE_MULTI
+from otel_ebpf.kernel.libbpf import libbpf
+from otel_ebpf.kernel.messages import Point
+
+__all__ = ["Uprobes"]
+
+_EVERYBODY: Final = -1
+_LINK_CREATE: Final = 28  # enum bpf_cmd
+_RETURN: Final = 1  # BPF_F_UPROBE_MULTI_RETURN
+_BPF: Final = {"x86_64": 321, "aarch64": 280}  # the system call's number
+_AT_ONCE: Final = 16
+
+
+class _LinkCreate(ctypes.Structure):
+    """union bpf_attr of BPF_LINK_CREATE, as far as uprobe_multi has it (6.6, 89ae89f53d20)."""
+
+    _fields_ = (
+        ("program", ctypes.c_uint32),
+        ("target", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("link_flags", ctypes.c_uint32),
+        ("path", ctypes.c_char_p),
+        ("offsets", ctypes.c_void_p),
+        ("reference_counts", ctypes.c_void_p),
+        ("cookies", ctypes.c_void_p),
+        ("count", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("pid", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
+class Uprobes:
+    """Attaches the programs of one loaded object to files. Any thread.
+
+    One link for all places of a program, where the kernel has that: to take a link away, it waits a tenth
+    of a second for calls in progress. Else one for each place.
+    """
+
+    def __init__(self, loaded: BpfObject) -> None:
+        self._loaded = loaded
+        self._links: dict[int, list[Callable[[], object]]] = {}
+        self._last = 0
+        self._one_for_all = True
+
+    def attach(self, path: str, points: Collection[Point]) -> int:
+        """Attach all `points` of the file at `path`, or none; return what `detach` takes.
+
+        Raises `KernelError`.
+        """
+        if self._one_for_all:
+            try:
+                return self._keep(self._attach_at_once, path, points)
+            except KernelError as error:
+                if error.code not in {errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP}:
+                    raise
+        token = self._keep(self._attach_singly, path, points)
+        self._one_for_all = False
+        return token
+
+    def detach(self, token: int) -> None:
+        """Undo an `attach`."""
+        _undo(self._links.pop(token, []))
+
+    def close(self) -> None:
+        """Detach everything."""
+        _undo([undo for token in tuple(self._links) for undo in self._links.pop(token)])
+
+    def _keep(
+        self,
+        attach: Callable[[str, Collection[Point], list[Callable[[], object]]], None],
+        path: str,
+        points: Collection[Point],
+    ) -> int:
+        undo: list[Callable[[], object]] = []
+        try:
+            attach(path, points, undo)
+        except KernelError:
+            _undo(undo)
+            raise
+        self._last += 1
+        self._links[self._last] = undo
+        return self._last
+
+    def _attach_at_once(self, path: str, points: Collection[Point], undo: list[Callable[[], object]]) -> None:
+        places: dict[tuple[str, bool], list[int]] = defaultdict(list)
+        for point in points:
+            places[point.program, point.at_return].append(point.offset)
+        for (program, at_return), offsets in places.items():
+            fd = _create_link(self._loaded.program_fd(program), path, offsets, at_return)
+            undo.append(lambda fd=fd: os.close(fd))  # type: ignore[misc]
+
+    def _attach_singly(self, path: str, points: Collection[Point], undo: list[Callable[[], object]]) -> None:
+        for point in points:
+            program = self._loaded.programs[point.program]
+            link = libbpf().pointer(
+                "bpf_program__attach_uprobe",
+                program,
+                point.at_return,
+                _EVERYBODY,
+                path.encode(),
+                point.offset,
+            )
+            undo.append(lambda link=link: libbpf().integer("bpf_link__destroy", link))  # type: ignore[misc]
+
+
+def _create_link(program: int, path: str, offsets: Sequence[int], at_return: bool) -> int:
+    array = (ctypes.c_uint64 * len(offsets))(*offsets)
+    attributes = _LinkCreate(
+        program=program,
+        attach_type=UPROBE_MULTI,
+        path=path.encode(),
+        offsets=ctypes.addressof(array),
+        count=len(offsets),
+        flags=_RETURN if at_return else 0,
+    )
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = _BPF[os.uname().machine]
+    fd = libc.syscall(number, _LINK_CREATE, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise KernelError(f"probes at {path}: {os.strerror(code)} ({errno.errorcode.get(code, code)})", code)
+    return int(fd)
+
+
+def _undo(steps: Collection[Callable[[], object]]) -> None:
+    if steps:
+        with ThreadPoolExecutor(min(len(steps), _AT_ONCE), "detach") as beside:
+            list(beside.map(lambda step: step(), steps))
