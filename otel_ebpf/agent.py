@@ -48,6 +48,7 @@ from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.routes import Routes
 from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.signals.stage import Known, SignalStage
+from otel_ebpf.tls_libraries import TlsLibraries
 
 __all__ = ["Agent", "attach_request"]
 
@@ -59,7 +60,7 @@ SILENCE_NS: Final = 120_000_000
 
 FORGET_UNIX_NS: Final = 60_000_000_000
 LAST_READ_SECONDS: Final = 0.3
-_AMEND: Final = int(Kind.AMEND)
+_EXCHANGE: Final = int(Kind.EXCHANGE)
 
 
 def attach_request(config: Config, ids: TraceIds) -> Attach:
@@ -112,6 +113,9 @@ class Agent:
         assert isinstance(attached, Attached)
         self.standings = attached.standings
         self._tables = Tables(attached.maps)
+        self._libraries = TlsLibraries(self._attacher, self._tables.forget_executables, self._config.tls)
+        if self._config.tls.enabled:
+            self._libraries.start()
         self._misses = Misses(attached.programs, attached.links)
         self._tables.set_port_rules(self._discovery.port_rules())
         self._control = Control(self._attacher, self._tables, self._discovery)
@@ -162,7 +166,7 @@ class Agent:
             pipeline.metrics,
             environment.metric_temporality,
             instruments if counted else None,
-            self.totals if own else None,
+            (lambda: (self.totals(), self._tables.tls_bindings())) if own else None,
             self._started,
         )
 
@@ -235,6 +239,10 @@ class Agent:
         elif type(record) is Piece:
             self._take_piece(record)
         elif type(record) is ProcessSeen:
+            if record.kind != Kind.PROCESS_EXIT and self._config.tls.enabled:
+                self._libraries.started(record.agent_process)
+            if record.kind == Kind.EXEC:
+                return
             if record.kind == Kind.PROCESS:
                 self._services.seen(record)
             else:
@@ -242,10 +250,11 @@ class Agent:
         elif type(record) is Close:
             for call in self._protocols.close(record):
                 self._signals.call(call, self._services.service_of(call.record.vantage))
+            self._signals.handshakes.closed(record)
 
     def _take_exchange(self, record: Exchange) -> None:
-        if record.kind == _AMEND:
-            self._protocols.amend(record)
+        if record.kind != _EXCHANGE:
+            self._take_like_exchange(record)
             return
         service = self._services.admitted(record.vantage)
         if service is None:
@@ -258,6 +267,14 @@ class Agent:
         if plan is not None and plan.settled and (bound := self._protocols.body_bound(record)) >= 0:
             known = Known(plan, record.request_head, record.response_head, bound)
             self._likenesses.keep(record.likeness, known)
+
+    def _take_like_exchange(self, record: Exchange) -> None:
+        """Take what has the form of an exchange and is none."""
+        if record.kind == Kind.HANDSHAKE:
+            self._libraries.handshake(record.vantage.agent_process)
+            self._signals.handshakes.seen(record, self._services.admitted(record.vantage))
+        else:
+            self._protocols.amend(record)
 
     def _take_piece(self, record: Piece) -> None:
         if self._services.admitted(record.vantage) is None:
@@ -280,10 +297,10 @@ class Agent:
     def _active_requests(self) -> Mapping[tuple[Service, Attributes], int]:
         """Sum the open requests by service and method; those of processes not known yet are left out."""
         found: dict[tuple[Service, Attributes], int] = {}
-        for process, start, request, number in self._tables.take_active_requests():
+        for process, start, request, encrypted, number in self._tables.take_active_requests():
             service = self._services.known(process, start)
             if service is not None:
-                key = (service, active_attributes(request))
+                key = (service, active_attributes(request, tls=encrypted))
                 found[key] = found.get(key, 0) + number
         return found
 
@@ -296,6 +313,7 @@ class Agent:
         self._signals.forget(service)
 
     def _unsupported(self, record: Exchange | Piece, protocol: str) -> None:
+        self._signals.handshakes.closed(record)  # no call will come
         service = self._services.service_of(record.vantage)
         logger.info("%s speaks %s, which is recognised but not read yet", service.name, protocol)
         if self._metrics is not None:

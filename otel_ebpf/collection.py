@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Final
@@ -16,37 +16,39 @@ if TYPE_CHECKING:
 __all__ = ["Collection"]
 
 _STOP_SECONDS: Final = 0.3
+Own = tuple[Sequence[int], Mapping[tuple[str, str], int]]
+"""The ledger's totals, and TLS sessions by method and outcome."""
 
 
 class Collection:
-    """Collects `instruments` and the ledger's `totals`; either may be None for not wanted."""
+    """Collects `instruments`, and what the agent counts of its `own`; either may be None for not wanted."""
 
     def __init__(
         self,
         send: Callable[[MetricsData], None],
         temporality: str,
         instruments: Instruments | None,
-        totals: Callable[[], Sequence[int]] | None,
+        own: Callable[[], Own] | None,
         started: int,
     ) -> None:
         self._send = send
         self._temporality = temporality
         self._instruments = instruments
-        self._totals = totals
+        self._own = own
         self._started = started
-        self._queue: SimpleQueue[tuple[Snapshot | None, Sequence[int] | None, int] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Snapshot | None, Own | None, int] | None] = SimpleQueue()
         self._thread: Thread | None = None
 
     def collect(self) -> None:
         """Copy out what there is; everything else happens on the other thread."""
-        if self._instruments is None and self._totals is None:
+        if self._instruments is None and self._own is None:
             return
         if self._thread is None:
             self._thread = Thread(target=self._convert, name="metrics", daemon=True)
             self._thread.start()
         now = time.time_ns()
         snapshot = self._instruments.collect(now) if self._instruments else None
-        self._queue.put((snapshot, self._totals() if self._totals else None, now))
+        self._queue.put((snapshot, self._own() if self._own else None, now))
 
     def stop(self) -> None:
         """Hand on what is queued."""
@@ -62,8 +64,9 @@ class Collection:
         temporality = temporality_of(self._temporality)
         own = SelfTelemetry({"service.name": "otel-ebpf"}, self._started, self._temporality == "delta")
         while (item := self._queue.get()) is not None:
-            snapshot, totals, now = item
+            snapshot, counted, now = item
             if snapshot is not None:
                 self._send(resource_metrics(snapshot, temporality, resource_of))
-            if totals is not None:
-                self._send(own.collect(totals, now))
+            if counted is not None:
+                totals, bindings = counted
+                self._send(own.collect(totals, now, bindings))

@@ -125,6 +125,29 @@ class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 8192
 
 
+TlsLibrary = Literal["openssl", "gnutls", "go", "mbedtls", "wolfssl", "nss", "s2n"]
+
+
+class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests that are encrypted, read where a TLS library takes and hands over plaintext."""
+
+    enabled: Annotated[bool, Meta(description="Put probes into the TLS libraries of observed programs.")] = (
+        True
+    )
+    libraries: Annotated[
+        tuple[TlsLibrary, ...],
+        Meta(description="Which ones. `openssl` is also BoringSSL and LibreSSL, `go` is Go's crypto/tls."),
+    ] = ("openssl", "gnutls", "go", "mbedtls", "wolfssl", "nss", "s2n")
+    exclude: Annotated[
+        tuple[Glob, ...],
+        Meta(
+            max_length=1000,
+            description="Globs for the paths, as programs see them, of libraries and executables that get "
+            "no probes.",
+        ),
+    ] = ()
+
+
 class RouteRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """User-given routes, tried before learned ones."""
 
@@ -237,6 +260,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(max_length=1000, description="Names for services; the first rule that matches is used."),
     ] = ()
     capture: Annotated[Capture, Meta(description="How the kernel side captures, and how much.")] = Capture()
+    tls: Annotated[Tls, Meta(description="Requests that are encrypted.")] = Tls()
     routes: Annotated[Routes, Meta(description="How `http.route` is found.")] = Routes()
     traces: Annotated[Traces, Meta(description="Spans.")] = Traces()
     metrics: Annotated[Metrics, Meta(description="Metrics of the observed services.")] = Metrics()

@@ -10,6 +10,7 @@ not monotonic: outcome `in_flight` is never to be added up over time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import psutil
@@ -37,8 +38,11 @@ __all__ = ["LEDGER_RECORDS", "SelfTelemetry"]
 
 LEDGER_RECORDS: Final = "ebpf.ledger.records"
 _HELP: Final = "What became of everything that could have been reported; the books of each stage balance."
+TLS_BINDING: Final = "ebpf.tls.binding"
+_TLS_HELP: Final = "TLS sessions, by how their socket was found and what came of it."
 _Key = tuple[tuple[str, str], ...]
 _Values = Mapping[_Key, float]
+_NO_BINDINGS: Final[Mapping[tuple[str, str], int]] = MappingProxyType({})
 
 
 def ledger_attributes(description: Description) -> tuple[tuple[str, str], ...]:
@@ -70,8 +74,13 @@ class SelfTelemetry:
         self._before: dict[str, _Values] = {}
         self._process = psutil.Process()
 
-    def collect(self, totals: Sequence[int], now: int) -> MetricsData:
-        """Return the metrics at `now`, Unix nanoseconds; `totals` is indexed by `kernel.ledger.Entry`."""
+    def collect(
+        self, totals: Sequence[int], now: int, bindings: Mapping[tuple[str, str], int] = _NO_BINDINGS
+    ) -> MetricsData:
+        """Return the metrics at `now`, Unix nanoseconds; `totals` is indexed by `kernel.ledger.Entry`.
+
+        `bindings` is the number of TLS sessions by method and outcome.
+        """
         counted: dict[_Key, float] = {}
         in_flight: dict[_Key, float] = {}
         for description, total in zip(DESCRIPTIONS, totals, strict=True):
@@ -86,6 +95,8 @@ class SelfTelemetry:
             self._counter(PROCESS_CPU_TIME, "s", "CPU time of the agent.", spent, now),
             self._gauge(PROCESS_MEMORY_USAGE, "By", "Resident memory of the agent.", memory, now),
         ]
+        if bound := _bindings(bindings):
+            metrics.append(self._counter(TLS_BINDING, "{session}", _TLS_HELP, bound, now))
         self._since = now
         scope = ScopeMetrics(self._scope, metrics, SCHEMA_URL)
         return MetricsData([ResourceMetrics(self._resource, [scope], SCHEMA_URL)])
@@ -104,6 +115,14 @@ class SelfTelemetry:
     def _gauge(self, name: str, unit: str, text: str, values: _Values, now: int) -> Metric:
         points = _points(values, self._start, now)
         return Metric(name, text, unit, Sum(points, AggregationTemporality.CUMULATIVE, False))
+
+
+def _bindings(bindings: Mapping[tuple[str, str], int]) -> _Values:
+    return {
+        (("method", method), ("outcome", outcome)): total
+        for (method, outcome), total in bindings.items()
+        if total
+    }
 
 
 def _points(values: _Values, start: int, now: int) -> list[NumberDataPoint]:

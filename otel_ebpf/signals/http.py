@@ -7,18 +7,25 @@ once, a `Plan`: everything but ids, times and the peer. Plans are cached per ser
 metric series by `Shape`, which does not depend on the path or the user agent.
 
 `server.address` and `server.port` are those of the Host header (RFC 9110 section 7.2), else those
-of the listening side; of a unix socket, its path. `client.address` is the one that a proxy named,
-else the peer. A client's `url.full` begins with the Host header, else with the peer's address.
+of the listening side; of a unix socket, its path. A client's `server.address` is first of all the name
+that it asked for in its TLS handshake, where that was seen. `client.address` is the one that a proxy
+named, else the peer. A client's `url.full` begins with the Host header, else with `server.address`.
+
+Of a TLS session whose socket is not known (`Transport.UNKNOWN`) there is neither peer nor listening side,
+and what is not told otherwise is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from otel_ebpf.identity.model import Attributes, Service
-from otel_ebpf.kernel.records import Capture, ContextSource, End, Role, Transport
+from otel_ebpf.kernel.records import Capture, ContextSource, End, Exchange, Piece, Role, Transport
+from otel_ebpf.kernel.vantage import Vantage
 from otel_ebpf.protocols.calls import Call, HttpRequest
-from otel_ebpf.signals.endpoints import address_text, unix_path_text
+from otel_ebpf.protocols.claims import connection_key
+from otel_ebpf.signals.endpoints import address_text, parse_authority, unix_path_text
 from otel_ebpf.signals.http_shape import KNOWN_METHODS, OTHER_METHOD, Shape, ShapeKey
 from otel_ebpf.signals.names import (
     CLIENT_ADDRESS,
@@ -34,12 +41,15 @@ from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.routes import Routes, ServiceRoutes
 from otel_ebpf.signals.sampling import NO_PARENT
 from otel_ebpf.signals.span import NO_ATTRIBUTES, Span, SpanTemplate
+from otel_ebpf.signals.tls import tls_attributes
 
 CACHED_PLANS = 2048  # of one service; about 1.5 KiB each
 CACHED_SHAPES = 2048  # of one service; about 1 KiB each
+RENAMED = 1024
 
 _SERVER = int(Role.SERVER)
 _TLS = int(Capture.TLS)
+_TCP = int(Transport.TCP)
 _UNIX = int(Transport.UNIX)
 _RESET = int(End.RESET)
 _HEADER = int(ContextSource.HEADER)
@@ -77,7 +87,8 @@ class _ServiceState:
 class HttpSpans:
     """Makes spans of calls. `known_methods`: what is not among them is `_OTHER`.
 
-    `rerouted` is called when plans that were settled are so no longer.
+    `rerouted` is called when plans that were settled are so no longer. `server_names` has the name that a
+    client asked for in its TLS handshake, by `connection_key`.
     """
 
     def __init__(
@@ -86,6 +97,7 @@ class HttpSpans:
         redaction: Redaction,
         rerouted: Callable[[], None],
         known_methods: Iterable[str] = KNOWN_METHODS,
+        server_names: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         self._routes = routes
         self._redaction = redaction
@@ -93,6 +105,10 @@ class HttpSpans:
         self._methods = {method: method for method in known_methods}
         self._services: dict[Service, _ServiceState] = {}
         self._peers: dict[tuple[int, bool], Peers] = {}
+        self._server_names = server_names
+        # Where a connection's name and its Host header were once not the same: exchanges that are alike
+        # may then be of connections with other names.
+        self._renamed: set[Vantage] = set()
 
     def forget(self, service: Service) -> None:
         """Drop what is remembered of a service that has gone."""
@@ -107,7 +123,8 @@ class HttpSpans:
         request, status, _, _ = value
         if error or not status or how == _RESET:
             return self._make(service, state, call)
-        key = (record.vantage, request, status, record.flags & _TLS, record.path)
+        tls = record.flags & _TLS and (record.tls, self._server_names.get(connection_key(record)))
+        key = (record.vantage, request, status, tls, record.path)
         return state.plans.get(key) or self._keep(service, state, call, key)
 
     def _keep(self, service: Service, state: _ServiceState, call: Call, key: tuple[object, ...]) -> Plan:
@@ -117,7 +134,7 @@ class HttpSpans:
         request = call.value.request
         if not plan.shape.server or state.routes.settled(request.path):
             state.plans[key] = plan
-            plan.settled = True
+            plan.settled = call.record.vantage not in self._renamed
         return plan
 
     def _make(self, service: Service, state: _ServiceState, call: Call) -> Plan:
@@ -127,10 +144,14 @@ class HttpSpans:
         peers = None
         if shape.server:
             own = self._asked(request)
-            if record.vantage.transport != _UNIX:
+            if record.vantage.transport == _TCP:
                 peers = self._peers_of(record.vantage.family, client=not request.forwarded_for)
-        else:
+        elif shape.origin:
             own = ((URL_FULL, self._url(request, shape.origin)),)
+        else:
+            own = self._target(request)
+        if record.flags & _TLS:
+            own = tls_attributes(record.tls) + own
         if shape.other_method:
             own += ((HTTP_REQUEST_METHOD_ORIGINAL, request.method),)
         template = SpanTemplate(service, shape.kind, shape.name, shape.error, shape.common + own)
@@ -146,7 +167,7 @@ class HttpSpans:
         record, value = call.record, call.value
         request, status, vantage = value.request, value.status, record.vantage
         server, unix = vantage.role == _SERVER, vantage.transport == _UNIX
-        route = failed = address = ""
+        route = failed = address = named = ""
         if server:
             route = state.paths.get(request.path) or self._find_route(state, request.path, status)
         if not status or call.error or call.how == _RESET:
@@ -155,12 +176,15 @@ class HttpSpans:
             address = unix_path_text(record.path)
         elif not server or not request.host:
             address = address_text(vantage.family, vantage.server_address)
+        if record.flags & _TLS:
+            named = self._other_name(state, record, request.host)
         key = ShapeKey(
             server=server,
             method=self._methods.get(request.method, OTHER_METHOD),
             route=route,
             status=status,
             host=request.host,
+            named=named,
             version=request.version,
             tls=record.flags & _TLS != 0,
             failure=failed,
@@ -174,6 +198,19 @@ class HttpSpans:
                 state.shapes.clear()
             shape = state.shapes[key] = Shape(service, key)
         return shape
+
+    def _other_name(self, state: _ServiceState, record: Exchange | Piece, host: str) -> str:
+        """Return the name of the TLS handshake, if there is one and it is not that of the Host header."""
+        name = self._server_names.get(connection_key(record), "")
+        if not name or name == parse_authority(host).name.lower().rstrip("."):
+            return ""
+        if record.vantage not in self._renamed:
+            if len(self._renamed) >= RENAMED:
+                self._renamed.clear()
+            self._renamed.add(record.vantage)
+            state.plans.clear()
+            self._rerouted()
+        return name
 
     def _find_route(self, state: _ServiceState, path: str, status: int) -> str:
         route = state.routes.find(path, status)
@@ -216,13 +253,17 @@ class HttpSpans:
 
     def _asked(self, request: HttpRequest) -> Attributes:
         """Return what a server's span says of its request alone."""
-        pairs: Attributes = ((URL_PATH, request.path),)
-        if request.query and (query := self._redaction.query(request.query)):
-            pairs += ((URL_QUERY, query),)
+        pairs = self._target(request)
         if request.forwarded_for:
             pairs += ((CLIENT_ADDRESS, request.forwarded_for),)
         if request.user_agent:
             pairs += ((USER_AGENT_ORIGINAL, request.user_agent),)
+        return pairs
+
+    def _target(self, request: HttpRequest) -> Attributes:
+        pairs: Attributes = ((URL_PATH, request.path),)
+        if request.query and (query := self._redaction.query(request.query)):
+            pairs += ((URL_QUERY, query),)
         return pairs
 
     def _url(self, request: HttpRequest, origin: str) -> str:

@@ -21,17 +21,18 @@ from otel_ebpf.signals.span import SpanKind
 OTHER_METHOD = HttpRequestMethodValues.OTHER.value
 KNOWN_METHODS = tuple(one.value for one in HttpRequestMethodValues if one.value != OTHER_METHOD)
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
+_DEFAULT_PORTS = (80, 443)  # plain, TLS
 _UNIX = NetworkTransportValues.UNIX.value
 
 Pair = tuple[str, AttributeValue]
 
 
-def active_attributes(request: bytes) -> Attributes:
+def active_attributes(request: bytes, *, tls: bool = False) -> Attributes:
     """Return the attributes of an active request by its first bytes, which hold a known method whole."""
     method = request.partition(b" ")[0].decode("latin-1")
     if method not in KNOWN_METHODS:
         method = OTHER_METHOD
-    return ((names.HTTP_REQUEST_METHOD, method), (names.URL_SCHEME, "http"))
+    return ((names.HTTP_REQUEST_METHOD, method), (names.URL_SCHEME, "https" if tls else "http"))
 
 
 class ShapeKey(NamedTuple):
@@ -42,6 +43,7 @@ class ShapeKey(NamedTuple):
     route: str  # "" for none, and for clients
     status: int
     host: str  # as sent
+    named: str  # the name of a client's TLS handshake, if it is not that of `host`
     version: str
     tls: bool
     failure: str  # `outcome.failure`
@@ -53,7 +55,8 @@ class ShapeKey(NamedTuple):
 class Shape:
     """Name, repeating attributes and status of a span, and the metric series that its calls count in.
 
-    `origin` begins a client's `url.full`. `series` is filled by `RequestMetrics` at first use.
+    `origin` begins a client's `url.full`, "" where nothing names the server. `series` is filled by
+    `RequestMetrics` at first use.
     """
 
     __slots__ = (
@@ -91,7 +94,8 @@ class Shape:
         self.common = (*head, (names.URL_SCHEME, scheme), *outcome, *server, *peer)
         aggregated = [(names.URL_SCHEME, scheme)] if key.server else server
         self.metric_attributes = (*head, *aggregated, *outcome)
-        self.origin = "" if key.server else f"{scheme}://{_url_authority(key)}"
+        authority = "" if key.server else _url_authority(key)
+        self.origin = f"{scheme}://{authority}" if authority else ""
         self.series: RequestSeries | None = None
 
 
@@ -116,14 +120,20 @@ def _outcome(key: ShapeKey, error_type: str) -> list[Pair]:
 
 
 def _server(key: ShapeKey) -> list[Pair]:
-    """Return server.address and server.port: of the Host header, else of the listening side."""
+    """Return server.address and server.port: of the Host header, else of the listening side.
+
+    Where a client's socket is not known, a Host header without a port means the scheme's (RFC 9110 section
+    4.2.2): the conventions require it.
+    """
     if key.unix and key.address:
         return [(names.SERVER_ADDRESS, key.address)]
     name, port, _ = parse_authority(key.host)
     pairs: list[Pair] = []
-    if name or key.address:
-        pairs.append((names.SERVER_ADDRESS, name or key.address))
+    if address := key.named or name or key.address:
+        pairs.append((names.SERVER_ADDRESS, address))
     port = port or (0 if key.unix else key.port)
+    if not port and name and not key.server and not key.unix:
+        port = _DEFAULT_PORTS[key.tls]
     if port:
         pairs.append((names.SERVER_PORT, port))
     return pairs
@@ -135,7 +145,8 @@ def _url_authority(key: ShapeKey) -> str:
         # A reg-name may be percent-encoded (RFC 3986 section 3.2.2): the socket's path is the host.
         return quote(key.address, safe="")
     if not name:
-        name, port = key.address, key.port
-    default = 443 if key.tls else 80
-    tail = f":{port}" if port and port != default else ""
+        name, port = key.named or key.address, key.port
+    if not name:
+        return ""
+    tail = f":{port}" if port and port != _DEFAULT_PORTS[key.tls] else ""
     return f"{REDACTED_USERINFO if userinfo else ''}{url_host(name)}{tail}"

@@ -6,6 +6,12 @@ here does not leave the process: tests/unit/test_signals_names.py holds the code
 
 from __future__ import annotations
 
+from opentelemetry.semconv._incubating.attributes.tls_attributes import (
+    TLS_CIPHER,
+    TLS_NEXT_PROTOCOL,
+    TLS_PROTOCOL_VERSION,
+    TLS_RESUMED,
+)
 from opentelemetry.semconv._incubating.metrics.http_metrics import (
     HTTP_CLIENT_REQUEST_BODY_SIZE,
     HTTP_CLIENT_RESPONSE_BODY_SIZE,
@@ -44,6 +50,8 @@ LEDGER_RECORDS = "ebpf.ledger.records"
 LEDGER_STAGE = "stage"
 LEDGER_OUTCOME = "outcome"
 LEDGER_REASON = "reason"
+TLS_HANDSHAKE_DURATION = "ebpf.tls.handshake.duration"
+ROLE = "role"  # which end of the connection: client or server
 
 ATTRIBUTES = frozenset(
     {
@@ -62,8 +70,13 @@ ATTRIBUTES = frozenset(
         NETWORK_PROTOCOL_VERSION,
         NETWORK_TRANSPORT,
         OTEL_METRIC_OVERFLOW,
+        ROLE,
         SERVER_ADDRESS,
         SERVER_PORT,
+        TLS_CIPHER,
+        TLS_NEXT_PROTOCOL,
+        TLS_PROTOCOL_VERSION,
+        TLS_RESUMED,
         URL_FULL,
         URL_PATH,
         URL_QUERY,
@@ -82,6 +95,7 @@ METRICS = frozenset(
         HTTP_SERVER_REQUEST_DURATION,
         HTTP_SERVER_RESPONSE_BODY_SIZE,
         LEDGER_RECORDS,
+        TLS_HANDSHAKE_DURATION,
     }
 )
 
@@ -111,8 +125,14 @@ __all__ = [
     "NETWORK_PROTOCOL_VERSION",
     "NETWORK_TRANSPORT",
     "OTEL_METRIC_OVERFLOW",
+    "ROLE",
     "SERVER_ADDRESS",
     "SERVER_PORT",
+    "TLS_CIPHER",
+    "TLS_HANDSHAKE_DURATION",
+    "TLS_NEXT_PROTOCOL",
+    "TLS_PROTOCOL_VERSION",
+    "TLS_RESUMED",
     "URL_FULL",
     "URL_PATH",
     "URL_QUERY",

@@ -4,7 +4,7 @@ Hot path. Budget: 2.0 us a call with metrics and span (0.6 of it here).
 
 Books (`Shard`): signal_seen = signal_span + signal_unsampled + signal_spans_off
 + signal_role_unknown + signal_failed; with metrics switched on, signal_aggregated counts beside
-these what the metrics have.
+these what the metrics have. TLS handshakes have books of their own (`handshakes.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import NamedTuple
 from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.likeness import Again
-from otel_ebpf.kernel.records import Exchange, Piece, Role
+from otel_ebpf.kernel.records import Capture, Exchange, Piece, Role
 from otel_ebpf.protocols.calls import Call
+from otel_ebpf.signals.handshakes import Handshakes
 from otel_ebpf.signals.http import HttpSpans, Plan
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import RequestMetrics
@@ -28,6 +29,8 @@ from otel_ebpf.signals.span import Span
 _logger = logging.getLogger(__name__)
 
 _UNKNOWN = int(Role.UNKNOWN)
+_TLS = int(Capture.TLS)
+_FIRST = int(Capture.FIRST)
 # An IntEnum member as an index costs a call of __index__.
 _SEEN = int(Entry.SIGNAL_SEEN)
 _AGGREGATED = int(Entry.SIGNAL_AGGREGATED)
@@ -55,8 +58,9 @@ class SignalStage:
     """Turns calls into metrics and spans. One thread uses it, and `metrics` too.
 
     `clock` returns Unix time minus CLOCK_BOOTTIME in nanoseconds. `metrics` None switches metrics
-    off, `emit` None spans. `emit` takes the spans; it must not block. `rerouted` is called when routes that
-    were found before have become others: what was `Known` is so no longer.
+    off, `emit` None spans. `emit` takes the spans; it must not block. `rerouted` is called when what was
+    `Known` is so no longer: routes that were found before have become others. `handshakes` is to be told
+    of TLS handshakes, and of connections that have ended.
     """
 
     def __init__(  # noqa: PLR0917 (a stage is given its neighbours in the order of the way)
@@ -73,7 +77,8 @@ class SignalStage:
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
-        self._http = HttpSpans(routes, redaction, rerouted)
+        self.handshakes = Handshakes(shard, clock, sampler, metrics, emit)
+        self._http = HttpSpans(routes, redaction, rerouted, server_names=self.handshakes.server_names)
         self._plan = self._http.plan
         self._span = self._http.span
         self._metrics = metrics
@@ -84,7 +89,8 @@ class SignalStage:
     def call(self, call: Call, service: Service) -> Plan | None:
         """Take one call, and return what it has in common with others, if anything.
 
-        Never raises: what goes wrong is counted (signal_failed), and logged once.
+        The first call behind a handshake has nothing: each such one is to come this way. Never raises: what
+        goes wrong is counted (signal_failed), and logged once.
         """
         counts = self._counts
         counts[_SEEN] += 1
@@ -112,6 +118,10 @@ class SignalStage:
                 ),
             )
         )  # fmt: skip
+        if record.flags & _TLS:
+            self.handshakes.called(call)
+            if record.flags & _FIRST:
+                return None
         return plan
 
     def again(self, alike: Sequence[Again]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
+import struct
 from typing import Any
 
 from otel_ebpf.identity.model import Service
@@ -19,6 +22,23 @@ INET, INET6, UNIX = 2, 10, 1
 
 def ipv4(text: str) -> bytes:
     return bytes(map(int, text.split("."))) + b"\0" * 12
+
+
+def tls(
+    version: int = 0x0304, cipher: int = 0x1302, protocol: int = 2, resumed: int = 0, alert: int = 0
+) -> bytes:
+    """Return struct tls_facts."""
+    return struct.pack("<HHBBBB", version, cipher, protocol, resumed, alert, 0)
+
+
+def client_hello(name: str | None = "shop.example") -> bytes:
+    """Return the first flight of OpenSSL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    out = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    return out.read()
 
 
 def service(name: str = "shop", number: int = 1) -> Service:
@@ -43,6 +63,7 @@ _HEADER: dict[str, Any] = {
     "error": 0,
     "flags": 0,
     "lost": 0,
+    "tls": bytes(8),
     "connection": 77,
     "offset": 0,
     "time": SECOND,

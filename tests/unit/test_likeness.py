@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from protocols_support import IDS, Control, exchange
 from ring_support import Ring
+from signals_support import client_hello, tls
 
 from otel_ebpf.agent import Agent
 from otel_ebpf.identity.model import Service
@@ -75,6 +76,8 @@ class Way(Agent):
         control: Any = Control()
         control.flush = lambda: None
         self._control = control
+        libraries: Any = type("Libraries", (), {"handshake": lambda *_: None})()
+        self._libraries = libraries
         self._protocols = ProtocolStage(shard, IDS, control, lambda *_: None)
         self._instruments = Instruments(0)
         self._signals = SignalStage(
@@ -98,6 +101,9 @@ class Way(Agent):
             again += len(self._likenesses.sort(*self.ring.read(0))[0])
             assert self._take_batch() == 1
         return again
+
+    def kinds(self) -> list[int]:
+        return [one.template.kind for one in self.spans]
 
     def outcome(self) -> tuple[list[tuple[Any, ...]], list[int], Any]:
         """All that can be seen of what became of the records."""
@@ -202,6 +208,55 @@ def test_routes_that_are_learned_anew_are_not_what_was_known() -> None:
         "GET /users/anna",
         "GET /users/{param}",
     )
+
+
+def test_what_a_tls_handshake_settled_is_no_other_s() -> None:
+    def encrypted(version: int) -> Exchange:
+        return followed(flags=int(Capture.TLS), tls=tls(version))
+
+    assert assert_same([encrypted(0x0303), encrypted(0x0304), encrypted(0x0303), followed()]) == 1
+
+
+def shaken(first: Exchange, name: str | None = None) -> Exchange:
+    """Return the handshake before the first exchange of a connection."""
+    hello = client_hello(name)
+    return first._replace(
+        kind=int(Kind.HANDSHAKE), end=int(End.NONE), request=hello, request_captured=len(hello),
+        response=b"", response_captured=0,
+    )  # fmt: skip
+
+
+def test_the_first_exchange_behind_a_handshake_is_always_read() -> None:
+    first = followed(role=CLIENT, flags=int(Capture.TLS | Capture.FIRST), tls=tls())
+    assert assert_same([first, first]) == 0
+    handshake = shaken(first)
+    later = first._replace(flags=int(Capture.TLS))
+    every: list[Exchange] = []
+    for number in range(3):
+        every += [one._replace(connection=number) for one in (handshake, first, later, later)]
+    short, long = Way(), Way(short=False)
+    again = short.take(*every)
+    assert again == 5
+    assert long.take(*every) == 0
+    assert short.kinds() == long.kinds() == [3, 1, 3, 3] * 3
+    assert short.ledger.totals() == long.ledger.totals()
+    assert short.ledger.totals()[Entry.SIGNAL_HANDSHAKE_SPAN] == 3
+
+
+def test_connections_to_other_names_are_not_alike() -> None:
+    first = followed(role=CLIENT, flags=int(Capture.TLS | Capture.FIRST), tls=tls())
+    same, other = first._replace(connection=1), first._replace(connection=2)
+    laters = [one._replace(flags=int(Capture.TLS)) for one in (same, same, other, same, other)]
+    every = [shaken(same, "shop"), same, *laters[:2], shaken(other, "other.example"), other, *laters]
+    short, long = Way(), Way(short=False)
+    assert short.take(*every) == 1
+    assert long.take(*every) == 0
+    servers = [
+        [dict(one.attributes)["server.address"] for one in way.spans if one.template.kind == 3]
+        for way in (short, long)
+    ]
+    assert servers[0] == servers[1]
+    assert servers[0][-5:] == ["shop", "shop", "other.example", "shop", "other.example"]
 
 
 def test_behind_the_notice_of_a_process_nothing_is_known() -> None:

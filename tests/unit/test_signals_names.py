@@ -11,13 +11,15 @@ from opentelemetry.semconv.schemas import Schemas
 
 import otel_ebpf.signals
 from otel_ebpf.signals import names, scope
+from otel_ebpf.signals.handshake_shape import HandshakeShapes
 from otel_ebpf.signals.instruments import Instruments
 from otel_ebpf.signals.request_metrics import LOST, RequestMetrics
 
 _PACKAGE = Path(opentelemetry.semconv.__file__).parent
 
 # Not in the package: the SDK specification's, and the project's own table.
-OWN = {"otel.metric.overflow", "ebpf.ledger.records", "stage", "outcome", "reason"}
+PLAIN = {"stage", "outcome", "reason", "role"}
+OWN = {"otel.metric.overflow", "ebpf.ledger.records", "ebpf.tls.handshake.duration", *PLAIN}
 
 # The metrics and attributes of HTTP, as the conventions name them.
 HTTP = {
@@ -48,6 +50,8 @@ HTTP = {
     "user_agent.original",
 }
 
+TLS = {"tls.protocol.version", "tls.cipher", "tls.resumed", "tls.next_protocol"}
+
 
 def package_names() -> set[str]:
     """Every string constant of the semantic conventions package."""
@@ -62,12 +66,12 @@ def package_names() -> set[str]:
 def test_every_name_is_a_convention() -> None:
     every = names.ATTRIBUTES | names.METRICS
     assert every - OWN <= package_names()
-    assert every == HTTP | OWN
+    assert every == HTTP | TLS | OWN
 
 
 def test_every_name_is_taken_from_the_one_list() -> None:
     """No other module of the stage imports the package's names or spells one out."""
-    known = package_names() | OWN - {"stage", "outcome", "reason"}
+    known = package_names() | OWN - PLAIN
     for path in Path(otel_ebpf.signals.__file__).parent.glob("*.py"):
         if path.name == "names.py":
             continue
@@ -80,6 +84,7 @@ def test_every_name_is_taken_from_the_one_list() -> None:
 
 def test_the_instruments_are_those_of_the_list() -> None:
     metrics = RequestMetrics(Instruments(0))
+    HandshakeShapes(metrics.instruments)
     declared = {descriptor.name for descriptor, _ in metrics.instruments.collect(1).instruments}
     assert declared == names.METRICS
     assert {name for name, _ in LOST} <= names.ATTRIBUTES
