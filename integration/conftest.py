@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from integration.harness import servers
+from integration.harness import servers, tls_servers
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
 from integration.harness.ports import POOL
@@ -67,7 +67,7 @@ def application() -> Iterator[Callable[[str], servers.Server]]:
 
         def get(name: str) -> servers.Server:
             if name not in running:
-                start = {**servers.STATIC, **servers.APPLICATIONS}[name]
+                start = {**servers.STATIC, **servers.APPLICATIONS, **tls_servers.TLS_SERVERS}[name]
                 running[name] = stack.enter_context(start())
             return running[name]
 

@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import pytest
 
 from integration.conftest import Traced
 from integration.harness.conversation import Conversation, converse, step
+from integration.harness.due import check_due, expect_due
 from integration.harness.odd_cases import CASES, CHUNKED, LONG_HEAD, OK, PAUSE, Due, get
-from integration.harness.spans import CLIENT, KINDS, SERVER, SeenSpan, describe
-
-
-def _check(spans: Sequence[SeenSpan], due: Sequence[Due]) -> None:
-    ordered, before = sorted(spans, key=lambda span: span.start), 0
-    for span, want in zip(ordered, due, strict=True):
-        assert (span.method, span.target, span.status) == (want.method, want.path, want.status), describe(
-            spans
-        )
-        error = str(span.attributes.get("error.type", ""))
-        assert error in want.errors, f"error.type {error!r}, not of {want.errors}: {span}"
-        assert span.is_error == bool(error), span
-        assert span.duration / 1e9 >= want.at_least, f"{want}: {span}"
-        assert (span.start - before) / 1e9 >= want.after, f"{want}, {describe(spans)}"
-        before = span.end
-
-
-def _expect(traced: Traced, port: int, served: Sequence[Due], asked: Sequence[Due]) -> None:
-    servers = traced.backend.expect(len(served), port=port, kind=SERVER)
-    clients = traced.backend.expect(len(asked), port=port, kind=CLIENT, quiet=0)
-    _check(servers, served)
-    _check(clients, asked)
-    # An id is made of connection, offset and role: only the role differs.
-    assert not {span.span_id for span in servers} & {span.span_id for span in clients}
+from integration.harness.spans import CLIENT, KINDS, SERVER
 
 
 @pytest.mark.guest
@@ -41,7 +18,7 @@ def _expect(traced: Traced, port: int, served: Sequence[Due], asked: Sequence[Du
 def test_conversation(traced: Traced, name: str) -> None:
     case = CASES[name]
     port = converse(case.client, case.server, **case.options)
-    _expect(traced, port, case.served, case.served if case.asked is None else case.asked)
+    expect_due(traced.backend, port, case.served, case.served if case.asked is None else case.asked)
 
 
 @pytest.mark.parametrize("framing", ["chunked", "until_close", "length"])
@@ -65,7 +42,7 @@ def test_events_with_gaps_of_two_seconds(traced: Traced, framing: str) -> None:
         conversation.server.release()
         conversation.finish()
     due = Due("/events", at_least=3.9)
-    _expect(traced, conversation.port, [due], [due])
+    expect_due(traced.backend, conversation.port, [due], [due])
 
 
 IDLE = {
@@ -93,7 +70,7 @@ def test_idle_connection_does_not_hold_its_last_request(traced: Traced, name: st
         conversation.client.release()
         conversation.finish()
     both = [Due("/idle", status=204 if name == "no_body" else 200), Due("/later", after=0.0)]
-    _expect(traced, conversation.port, both, both)
+    expect_due(traced.backend, conversation.port, both, both)
 
 
 @pytest.mark.guest
@@ -112,7 +89,7 @@ def test_two_hundred_threads_blocked_in_receive(traced: Traced) -> None:
         conversation.finish()
     for kind in (SERVER, CLIENT):
         spans = traced.backend.expect(200, port=conversation.port, kind=kind)
-        _check(spans, [Due("/crowd")] * 200)
+        check_due(spans, [Due("/crowd")] * 200)
         assert len({span.span_id for span in spans}) == 200
         assert len({span.trace_id for span in spans}) == 200, KINDS[kind]
 
@@ -148,4 +125,4 @@ def test_stream_past_4_gib(traced: Traced, direction: str) -> None:
         conversation.finish(60)
     method = "GET" if direction == "response" else "POST"
     due = [Due("/large", method=method), Due("/after", after=0.0)]
-    _expect(traced, conversation.port, due, due)
+    expect_due(traced.backend, conversation.port, due, due)

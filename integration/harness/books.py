@@ -12,6 +12,8 @@ KERNEL_OUTCOMES = (
     "exchange_streamed",
     "exchange_ignored",
     "exchange_discovery",
+    "exchange_encrypted",
+    "exchange_mismatch",
     "exchange_in_flight",
 )
 PIECE_OUTCOMES = ("piece_passed", "piece_ring_full")

@@ -1,4 +1,4 @@
-"""Spans against what the client measured: count, names, peers, kinds, status, durations."""
+"""Spans against what the client measured: count, names, peers, kinds, status, durations, TLS."""
 
 from __future__ import annotations
 
@@ -61,8 +61,12 @@ def check(
     method: str,
     service: str = "",
     near: int = NEAR,
+    tls: str = "",
 ) -> None:
-    """Check the spans of one kind, CLIENT or SERVER, of these requests to `port` of loopback."""
+    """Check the spans of one kind, CLIENT or SERVER, of these requests to `port` of loopback.
+
+    `tls` is the version that must have been spoken, "1.3" or "1.2"; none for HTTP without TLS.
+    """
     check_one = _check_client if kind == CLIENT else _check_server
     by_mark = one_for_each(spans, measured)
     for one in measured:
@@ -72,14 +76,32 @@ def check(
         assert span.attributes["server.port"] == port, span.attributes
         assert span.attributes["network.peer.address"] == "127.0.0.1", span.attributes
         check_one(span, one, port, method)
+        check_scheme(span, "https" if tls else "http")
+        check_tls(span, tls)
     _check_near([(by_mark[one.mark], one) for one in measured], near)
+
+
+def check_tls(span: SeenSpan, version: str) -> None:
+    """Check what a span says of the handshake of its connection: "" that it says nothing."""
+    assert span.attributes.get("tls.protocol.version", "") == version, span.attributes
+    # All registered names of cipher suites begin so, whatever the library calls them.
+    suite = str(span.attributes.get("tls.cipher", ""))
+    assert suite.startswith("TLS_") if version else not suite, span.attributes
+
+
+def check_scheme(span: SeenSpan, scheme: str) -> None:
+    """Check which kind of URL a span says was asked for, "http" or "https"."""
+    if span.kind == CLIENT:
+        assert str(span.attributes["url.full"]).startswith(f"{scheme}://"), span.attributes
+    else:
+        assert span.attributes["url.scheme"] == scheme, span.attributes
 
 
 def _check_client(span: SeenSpan, one: Measured, port: int, method: str) -> None:
     assert span.name == method, span
     assert span.attributes["server.address"] == "127.0.0.1", span.attributes
     assert span.attributes["network.peer.port"] == port, span.attributes
-    assert str(span.attributes["url.full"]).startswith(f"http://127.0.0.1:{port}/"), span.attributes
+    assert f"://127.0.0.1:{port}/" in str(span.attributes["url.full"]), span.attributes
     # The client's clock began before its first byte and stopped after its last.
     assert span.duration <= one.duration, f"longer than the client measured ({one}): {span}"
 
@@ -89,8 +111,9 @@ def _check_server(span: SeenSpan, one: Measured, port: int, method: str) -> None
     assert span.name == (f"{method} {route}" if route else method), span
     assert one.mark not in span.name
     assert str(span.attributes["url.path"]).startswith("/"), span.attributes
-    assert span.attributes["url.scheme"] == "http", span.attributes
     assert span.attributes["network.peer.port"] not in (0, port), span.attributes
+    if one.local_port:
+        assert span.attributes["network.peer.port"] == one.local_port, f"another's peer ({one}): {span}"
     check_inside(span, one)
 
 

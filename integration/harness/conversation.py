@@ -28,12 +28,14 @@ class Player:
     """One process of `odd_http.py`. `options` are the other keys of its script."""
 
     def __init__(self, mode: str, steps: Steps, options: Mapping[str, Any], port: int = 0) -> None:
-        script = json.dumps({**options, "steps": steps})
         where = [str(port)] if mode == "call" else []
+        self._script = tempfile.NamedTemporaryFile("w", prefix="script-")  # noqa: SIM115
+        json.dump({**options, "steps": steps}, self._script)
+        self._script.flush()
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.waiting = 0
         self.process = subprocess.Popen(
-            [*_PLAYER, mode, *where, script],
+            [*_PLAYER, mode, *where, self._script.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -91,6 +93,7 @@ class Player:
             if pipe is not None and not pipe.closed:
                 pipe.close()
         self._errors.close()
+        self._script.close()
 
 
 class Conversation:

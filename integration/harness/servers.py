@@ -30,7 +30,8 @@ class Server:
 
 
 @contextmanager
-def _serving(command: list[str | Path], port: int, service: str) -> Iterator[Server]:
+def serving(command: list[str | Path], port: int, service: str) -> Iterator[Server]:
+    """Run a server of one process on one port."""
     with Program(command, port=port) as program:
         yield Server(program, port, service)
 
@@ -51,7 +52,7 @@ def uvicorn() -> Iterator[Server]:
     port = free_port()
     command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--app-dir", SERVERS, "--port", str(port)]
     command += ["--no-access-log", "--http", "h11", "--loop", "asyncio", "asgi_app:app"]
-    with _serving(command, port, "asgi_app") as server:
+    with serving(command, port, "asgi_app") as server:
         yield server
 
 
@@ -74,7 +75,7 @@ def _gunicorn(bind: str, *, port: int = 0, unix_path: str = "") -> Program:
 def node() -> Iterator[Server]:
     """Node's http module."""
     port = free_port()
-    with _serving(["node", SERVERS / "node_server.js", str(port)], port, "node_server") as server:
+    with serving(["node", SERVERS / "node_server.js", str(port)], port, "node_server") as server:
         yield server
 
 
@@ -82,7 +83,7 @@ def node() -> Iterator[Server]:
 def java() -> Iterator[Server]:
     """The JDK's com.sun.net.httpserver."""
     port = free_port()
-    with _serving([*java_class(SERVERS / "JavaServer.java"), str(port)], port, "JavaServer") as server:
+    with serving([*java_class(SERVERS / "JavaServer.java"), str(port)], port, "JavaServer") as server:
         yield server
 
 
@@ -90,12 +91,13 @@ def java() -> Iterator[Server]:
 def go() -> Iterator[Server]:
     """Go's net/http."""
     port = free_port()
-    with _serving([go_program(SERVERS / "go_server"), str(port)], port, "go_server") as server:
+    with serving([go_program(SERVERS / "go_server"), str(port)], port, "go_server") as server:
         yield server
 
 
 @contextmanager
-def _site() -> Iterator[Path]:
+def site() -> Iterator[Path]:
+    """Make a folder with static files below `files`, readable for every user."""
     folder = Path(tempfile.mkdtemp(prefix="site-"))
     try:
         folder.chmod(0o755)
@@ -110,12 +112,12 @@ def _site() -> Iterator[Path]:
 @contextmanager
 def nginx() -> Iterator[Server]:
     """One nginx worker with sendfile, proxying to itself, and to gunicorn behind a unix socket."""
-    with _site() as folder:
+    with site() as folder:
         port, upstream, http2 = free_port(), free_port(), free_port()
         unix_socket = folder / "application.sock"
         words: dict[str, object] = {"PORT": port, "UPSTREAM": upstream, "HTTP2": http2}
         words |= {"FOLDER": folder, "UNIX_SOCKET": unix_socket}
-        configuration = _filled("nginx.conf.in", words, folder)
+        configuration = filled("nginx.conf.in", words, folder)
         with (
             _gunicorn(f"unix:{unix_socket}", unix_path=str(unix_socket)),
             Program(["nginx", "-c", configuration, "-e", folder / "error.log"], port=port) as program,
@@ -125,10 +127,10 @@ def nginx() -> Iterator[Server]:
 
 @contextmanager
 def _apache(module: str) -> Iterator[Server]:
-    with _site() as folder:
+    with site() as folder:
         port = free_port()
         words = {"PORT": port, "FOLDER": folder, "MODULES": APACHE_MODULES, "MPM": module}
-        configuration = _filled("apache.conf.in", words, folder)
+        configuration = filled("apache.conf.in", words, folder)
         with Program(["apache2", "-D", "FOREGROUND", "-f", configuration], port=port) as program:
             yield Server(program, port, "apache2")
 
@@ -147,7 +149,8 @@ def apache_event() -> Iterator[Server]:
         yield server
 
 
-def _filled(template: str, words: dict[str, object], folder: Path) -> Path:
+def filled(template: str, words: dict[str, object], folder: Path) -> Path:
+    """Write a configuration with its words filled in; return its path."""
     text = (SERVERS / template).read_text()
     for word, value in words.items():
         text = text.replace(word, str(value))

@@ -3,9 +3,10 @@
     odd_http.py serve SCRIPT    listens on a free port of loopback, prints {"port": N}, plays SCRIPT
     odd_http.py call PORT SCRIPT
 
-SCRIPT is JSON: {"steps": [...], "connections": 1, "repeat": 1, "local_port": 0, "port": 0}. Each of
-`connections` at once is played by a thread of its own, `repeat` of them one after another. A step is
-a list: its name and its arguments (see STEPS). Text is Latin-1, a character for each byte.
+SCRIPT is a file, as command lines are exported: {"steps": [...], "connections": 1, "repeat": 1,
+"local_port": 0, "port": 0} in JSON. Each of `connections` at once is played by a thread of its own,
+`repeat` of them one after another. A step is a list: its name and its arguments (the `do_` methods).
+Text is Latin-1, a character for each byte.
 
 A line on standard input releases every `wait`. At the end {"took": {name: seconds}} is printed, of
 the steps `mark`, and the status is 0 unless a step failed.
@@ -20,9 +21,11 @@ import struct
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 import odd_sends
+import odd_tls
 
 Step = list[Any]
 _BLOCK = 1 << 20
@@ -62,6 +65,10 @@ class Player:
     def do_send_odd(self, how: str, text: str, size: int = 0) -> None:
         """Send the text, followed by zeros up to `size`, by one of the functions of `odd_sends`."""
         getattr(odd_sends, how)(self.connection, text.encode("latin-1").ljust(size, b"\0"))
+
+    def do_tls(self, how: str, *arguments: str) -> None:
+        """Go on over what one of the functions of `odd_tls` makes of the connection."""
+        self.connection = getattr(odd_tls, how)(self.connection, *arguments)
 
     def do_narrow(self) -> None:
         """Make the socket's buffers small, so that large sends block."""
@@ -212,7 +219,7 @@ def open_connections(mode: str, script: dict[str, Any]) -> Any:
 
 
 def main() -> int:
-    mode, script = sys.argv[1], json.loads(sys.argv[-1])
+    mode, script = sys.argv[1], json.loads(Path(sys.argv[-1]).read_text())
     steps: list[Step] = script["steps"]
     failures: list[str] = []
     threading.stack_size(256 << 10)

@@ -23,5 +23,12 @@ def run(request: Callable[[str, str, bytes | None], int]) -> None:
         began = time.monotonic_ns()
         start = time.time_ns()
         status = request(method, f"{url}?n={name}", body)
-        line = {"n": name, "start_ns": start, "duration_ns": time.monotonic_ns() - began, "status": status}
-        print(json.dumps(line))
+        report(name, start, time.monotonic_ns() - began, status)
+
+
+def report(
+    name: str, start: int, duration: int, status: int, local_port: int = 0, peer_port: int = 0
+) -> None:
+    """Print one request: nanoseconds; its ports by this client and by its server, 0 if unknown."""
+    line = {"n": name, "start_ns": start, "duration_ns": duration, "status": status}
+    print(json.dumps({**line, "local_port": local_port, "peer_port": peer_port}))

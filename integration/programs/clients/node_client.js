@@ -1,10 +1,10 @@
 'use strict';
-// Node: `node node_client.js fetch|http URL MARK COUNT METHOD`.
-const http = require('http');
-
+// Node: `node node_client.js fetch|http|each URL MARK COUNT METHOD`; `each` opens a connection for each request,
+// and over TLS resumes the session.
 const [kind, url, mark, count, method] = process.argv.slice(2);
+const http = url.startsWith('https:') ? require('https') : require('http');
 const body = method === 'POST' ? 'y'.repeat(2000) : undefined;
-const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+const agent = new http.Agent({ keepAlive: kind !== 'each', maxSockets: 1 });
 
 async function byFetch(target) {
   const response = await fetch(target, { method, body });

@@ -1,4 +1,4 @@
-"""An ASGI application for uvicorn: the common paths, and /events, which trickles."""
+"""An ASGI application for uvicorn: the common paths, /bytes/N, and /events, which trickles."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await _stream(send, [b"data: %d\n\n" % i for i in range(3)], gap=0.3, kind=b"text/event-stream")
     elif path == "/big":
         await _whole(send, 200, BIG)
+    elif path.startswith("/bytes/"):
+        peer = (b"peer-port", b"%d" % scope["client"][1])
+        await _whole(send, 200, b"x" * int(path.rpartition("/")[2]), peer)
     elif path.startswith("/status/"):
         await _whole(send, int(path.rpartition("/")[2]), b"as asked")
     elif path == "/echo":
@@ -43,8 +46,8 @@ async def _length(receive: Receive) -> int:
             return length
 
 
-async def _whole(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-length", str(len(body)).encode())]
+async def _whole(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -1,6 +1,11 @@
 'use strict';
-// Node's HTTP server: the common paths. Its chunked answers go out by writev.
+// Node's HTTP server: `node node_server.js PORT [CERTIFICATE KEY]`. The common paths and /bytes/N; its
+// chunked answers go out by writev.
+const fs = require('fs');
 const http = require('http');
+const https = require('https');
+
+const [port, certificate, key] = process.argv.slice(2);
 
 const big = Buffer.alloc(1 << 20, 'x');
 
@@ -18,6 +23,10 @@ function answer(request, response) {
   let status = 200;
   let body = JSON.stringify({ path });
   if (path === '/big') body = big;
+  if (path.startsWith('/bytes/')) {
+    body = big.subarray(0, Number(path.split('/')[2]));
+    response.setHeader('Peer-Port', request.socket.remotePort);
+  }
   if (path.startsWith('/status/')) status = Number(path.split('/')[2]);
   const finish = () => {
     response.writeHead(status, { 'Content-Length': Buffer.byteLength(body) });
@@ -34,4 +43,7 @@ function answer(request, response) {
   }
 }
 
-http.createServer(answer).listen(Number(process.argv[2]), '127.0.0.1');
+const server = certificate
+  ? https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(key) }, answer)
+  : http.createServer(answer);
+server.listen(Number(port), '127.0.0.1');

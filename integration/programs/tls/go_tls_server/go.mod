@@ -1,0 +1,3 @@
+module go_tls_server
+
+go 1.16
