@@ -26,7 +26,7 @@ from benchmarks.kernel_statistics import names_of, runs_of, statistics_on, used
 from benchmarks.load import warm, wrk
 from benchmarks.results import Check, Result, Table, publish
 from benchmarks.series import interleave
-from benchmarks.servers import LOAD_CPU, nginx, pinned
+from benchmarks.servers import LOAD_CPU, Server, nginx, pinned
 from benchmarks.tracing import counting_receiver, only_pids, traced, wait_quiet
 from integration.harness.agent import Agent, AgentError
 from integration.harness.rungs import ALL_RUNGS
@@ -67,9 +67,9 @@ def on_rung(rung: str, endpoint: str, config: dict[str, Any]) -> Iterator[Agent 
         tracing.__exit__(None, None, None)
 
 
-def one_round(port: int, agent: Agent, seconds: int) -> Round:
+def one_round(server: Server, agent: Agent, seconds: int) -> Round:
     before = runs_of(agent.pid)
-    load = wrk(port, seconds)
+    load = wrk(server.port, seconds, tls=server.tls)
     wait_quiet(agent.pid)
     spent = used(before, runs_of(agent.pid))
     names = names_of(spent)
@@ -85,19 +85,19 @@ def _scaled(counts: Counter[str], by: float) -> dict[str, float]:
     return {name: count * by for name, count in counts.items()}
 
 
-def per_request(rung: str, rounds: int, seconds: int) -> list[Round]:
+def per_request(rung: str, rounds: int, seconds: int, *, tls: bool = False) -> list[Round]:
     """Measure one rung; nothing where this host does not have it."""
     with (
         counting_receiver() as receiver,
-        nginx() as server,
+        nginx(tls=tls) as server,
         statistics_on(),
         on_rung(rung, receiver.endpoint, only_pids(server.pids)) as agent,
     ):
         if agent is None:
             return []
-        warm(server.port)
+        warm(server.port, tls=tls)
         wait_quiet(agent.pid)
-        return [one_round(server.port, agent, seconds) for _ in range(rounds)]
+        return [one_round(server, agent, seconds) for _ in range(rounds)]
 
 
 def reads(program: Path) -> dict[str, float]:
@@ -142,6 +142,14 @@ def program_table(rung: str, rounds: list[Round]) -> Table:
     return Table(f"{rung}: programs, medians of rounds", COLUMNS, rows)
 
 
+def hits(rounds: list[Round]) -> float:
+    """Return how often a request passes a probe in the library: an entry and its return are one."""
+    return median(
+        sum(count for name, count in one.runs.items() if name.startswith("tls_") and "return" not in name)
+        for one in rounds
+    )
+
+
 def main() -> None:
     chosen = options.parse(__doc__, rounds=3, seconds=2)
     checks: list[Check] = []
@@ -156,6 +164,11 @@ def main() -> None:
         tables.append(program_table(rung, rounds))
         series = read_series(rung, chosen.rounds)
         checks += read_checks(rung, series)
+        encrypted = per_request(rung, chosen.rounds, chosen.seconds, tls=True)
+        checks.append(
+            Check(f"{rung}, over TLS: runs of probes in libssl a request", hits(encrypted), "", None)
+        )
+        tables.append(program_table(f"{rung}, over TLS", encrypted))
         samples[rung] = {"us_per_request": [one.total for one in rounds], "reads": series}
     publish(Result("bpf_cost", checks, tables, samples), chosen.folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import subprocess
 from dataclasses import dataclass
 
@@ -32,14 +33,14 @@ class LoadError(RuntimeError):
 
 
 def start_wrk(
-    port: int, seconds: int, *, close: bool = False, script: str = "report.lua"
+    port: int, seconds: int, *, close: bool = False, tls: bool = False, script: str = "report.lua"
 ) -> subprocess.Popen[str]:
     """Start wrk with 64 connections; `close` makes one for each request. See `finish_wrk`."""
     command = pinned(LOAD_CPU, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency")
     command += ["--script", PROGRAMS / script]
     if close:
         command += ["--header", "Connection: close"]
-    command.append(f"http://127.0.0.1:{port}/")
+    command.append(f"{'https' if tls else 'http'}://127.0.0.1:{port}/")
     return subprocess.Popen(
         [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     )
@@ -61,14 +62,19 @@ def finish_wrk(process: subprocess.Popen[str], seconds: int) -> Load:
     return Load(said["requests"], said["duration"] / 1e6, said["p50"] / 1e3, said["p99"] / 1e3)
 
 
-def wrk(port: int, seconds: int, *, close: bool = False, script: str = "report.lua") -> Load:
+def wrk(
+    port: int, seconds: int, *, close: bool = False, tls: bool = False, script: str = "report.lua"
+) -> Load:
     """Run wrk from start to end."""
-    return finish_wrk(start_wrk(port, seconds, close=close, script=script), seconds)
+    return finish_wrk(start_wrk(port, seconds, close=close, tls=tls, script=script), seconds)
 
 
-def warm(port: int, requests: int = 200) -> None:
+def warm(port: int, requests: int = 200, *, tls: bool = False) -> None:
     """Make a few requests, so that caches are filled and the agent has met the server."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    if tls:
+        trusting = ssl._create_unverified_context()  # as wrk is
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=trusting)
     for _ in range(requests):
         connection.request("GET", "/")
         connection.getresponse().read()

@@ -52,6 +52,7 @@ class Scenario:
 SCENARIOS = (
     Scenario("nginx", servers.nginx, {SPANS: 0.85, METRICS_ONLY: 0.88, BOTH_SIDES: None}),
     Scenario("nginx, Connection: close", servers.nginx, {SPANS: 0.97}, close=True),
+    Scenario("nginx over TLS", partial(servers.nginx, tls=True), {SPANS: None}),
     Scenario("uvicorn", servers.uvicorn, {SPANS: 0.97}),
     Scenario("node", servers.node, {SPANS: None}),
 )
@@ -69,9 +70,9 @@ class Round:
 
 
 def untraced_round(server: Server, seconds: int, close: bool) -> Round:
-    warm(server.port)
+    warm(server.port, tls=server.tls)
     before = cpu_seconds(*server.pids)
-    load = wrk(server.port, seconds, close=close)
+    load = wrk(server.port, seconds, close=close, tls=server.tls)
     return Round(load, cpu_seconds(*server.pids) - before)
 
 
@@ -79,11 +80,11 @@ def traced_round(
     server: Server, seconds: int, close: bool, endpoint: str, config: Mapping[str, Any]
 ) -> Round:
     with traced(endpoint, config) as agent:
-        warm(server.port)
+        warm(server.port, tls=server.tls)
         wait_quiet(agent.pid)
         ledger, agent_before = agent.ledger(), cpu_seconds(agent.pid)
         server_before = cpu_seconds(*server.pids)
-        load = wrk(server.port, seconds, close=close)
+        load = wrk(server.port, seconds, close=close, tls=server.tls)
         server_cpu = cpu_seconds(*server.pids) - server_before
         wait_quiet(agent.pid)
         agent_cpu = cpu_seconds(agent.pid) - agent_before

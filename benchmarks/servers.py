@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from integration.harness.build import SERVERS
@@ -26,6 +26,7 @@ class Server:
 
     program: Program
     port: int
+    tls: bool = False
 
     @property
     def pids(self) -> list[int]:
@@ -39,7 +40,7 @@ def pinned(cpu: int, *command: str | Path) -> list[str | Path]:
 
 
 @contextmanager
-def nginx() -> Iterator[Server]:
+def nginx(*, tls: bool = False) -> Iterator[Server]:
     """One worker that sends a small static file."""
     port = free_port()
     descriptors = min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -49,14 +50,24 @@ def nginx() -> Iterator[Server]:
         (folder / "files").mkdir()
         (folder / "files" / "index.html").write_bytes(b"x" * STATIC_BYTES)
         text = (PROGRAMS / "nginx.conf.in").read_text()
-        words = {"PORT": port, "FOLDER": folder, "DESCRIPTORS": descriptors}
+        words: dict[str, object] = {"PORT": port, "FOLDER": folder, "DESCRIPTORS": descriptors}
         words["CONNECTIONS"] = min(_MOST_CONNECTIONS, descriptors - 64)
+        words |= {"LISTENING": " ssl" if tls else "", "CERTIFIED": _certified(folder) if tls else ""}
         for word, value in words.items():
             text = text.replace(word, str(value))
         (folder / "nginx.conf").write_text(text)
         command: list[str | Path] = ["nginx", "-c", folder / "nginx.conf", "-e", folder / "error.log"]
         with _serve(command, port) as server:
-            yield server
+            yield replace(server, tls=tls)
+
+
+def _certified(folder: Path) -> str:
+    """Return the lines by which nginx finds a certificate, which is made."""
+    import trustme  # noqa: PLC0415  only who measures TLS needs it
+
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "pem"))
+    return f"ssl_certificate {folder}/pem; ssl_certificate_key {folder}/pem;"
 
 
 @contextmanager

@@ -82,11 +82,14 @@ def test_resumed_sessions(traced: Traced, application: Application) -> None:
 
 @pytest.mark.parametrize("name", ["nginx_tls", "nginx_tls_1_2"])
 def test_protocol_that_was_agreed_on(traced: Traced, application: Application, name: str) -> None:
-    """curl offers HTTP/2 too; nginx takes what it speaks here."""
+    """curl offers HTTP/2 too; nginx takes what it speaks here.
+
+    In TLS 1.3 the choice is encrypted, and only who asks the library for it, as curl does, can be overheard.
+    """
     server, mark = application(name), new_mark()
     url = f"https://127.0.0.1:{server.port}/1k.bin"
     run_client(TLS_COMMANDS["curl"](), url, mark, 2, "GET", environment=certificates().environment)
-    for kind in (CLIENT, SERVER):
+    for kind in (CLIENT,) if name == "nginx_tls" else (CLIENT, SERVER):
         for span in traced.backend.expect(2, port=server.port, kind=kind, mark=mark):
             assert span.attributes["tls.next_protocol"] == "http/1.1", span.attributes
 

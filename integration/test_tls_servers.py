@@ -193,6 +193,8 @@ def test_session_older_than_the_agent(
     with closing(connect(server.port, certificates().client_context())) as connection:
         ask(connection, ["/1k.bin"], mark=new_mark())
         traced = start_agent(rung, config={"discovery": {"include": [{"ports": [server.port]}]}})
+        if name == "threaded_tls":  # its thread stood in the library, and comes out of it unseen
+            ask(connection, ["/1k.bin"], mark=new_mark())
         (first,) = ask(connection, ["/1k.bin"], mark=mark)
     for kind in (SERVER, CLIENT):
         (span,) = traced.backend.expect(1, port=server.port, kind=kind, mark=mark)

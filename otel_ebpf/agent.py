@@ -48,7 +48,7 @@ from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.routes import Routes
 from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.signals.stage import Known, SignalStage
-from otel_ebpf.tls_libraries import TlsLibraries
+from otel_ebpf.tls_libraries import BY_PROCESS_MAX, TlsLibraries
 
 __all__ = ["Agent", "attach_request"]
 
@@ -113,7 +113,12 @@ class Agent:
         assert isinstance(attached, Attached)
         self.standings = attached.standings
         self._tables = Tables(attached.maps)
-        self._libraries = TlsLibraries(self._attacher, self._tables.forget_executables, self._config.tls)
+        self._libraries = TlsLibraries(
+            self._attacher,
+            self._tables.forget_executables,
+            self._config.tls,
+            self._discovery.only_pids(BY_PROCESS_MAX),
+        )
         if self._config.tls.enabled:
             self._libraries.start()
         self._misses = Misses(attached.programs, attached.links)

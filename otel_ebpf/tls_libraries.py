@@ -16,7 +16,7 @@ import glob
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from queue import Empty, SimpleQueue
@@ -29,12 +29,14 @@ from otel_ebpf.kernel.binaries import BinaryError
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.libraries import Found, may_hold_tls, places
 from otel_ebpf.kernel.mappings import Mapping, executable_mappings
-from otel_ebpf.kernel.messages import AttachedFile, AttachFile, DetachFile
+from otel_ebpf.kernel.messages import AttachedFile, AttachFile, DetachFile, Point
 
-__all__ = ["TlsLibraries"]
+__all__ = ["BY_PROCESS_MAX", "TlsLibraries"]
 
 logger = logging.getLogger(__name__)
 
+BY_PROCESS_MAX: Final = 16
+"""Where no more are selected, and by their ids, probes are theirs alone: no other process pays for a trap."""
 _LOADERS_LOOK_IN: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
 _INSTALLED: Final = ("libssl.so*", "libgnutls.so*", "libnspr4.so*")
 _AGAIN_AFTER: Final = (0.02, 0.2, 1.0, 5.0)
@@ -55,7 +57,7 @@ class _Attached:
 
     name: str
     libraries: tuple[str, ...]
-    token: int
+    tokens: tuple[int, ...]
     ahead: bool  # of any user
     users: set[int] = field(default_factory=set)
     used: float = field(default_factory=time.monotonic)
@@ -71,11 +73,14 @@ class _Attached:
 class TlsLibraries:
     """Keeps probes where TLS libraries are. `started` and `handshake` are for the reader's thread."""
 
-    def __init__(self, attacher: Attacher, let_go: Callable[[], None], config: Tls) -> None:
-        """`let_go` is called when probes were taken from a file."""
+    def __init__(
+        self, attacher: Attacher, let_go: Callable[[], None], config: Tls, pids: frozenset[int]
+    ) -> None:
+        """`let_go` is called when probes were taken from a file; `pids` are all that may pay for any."""
         self._attacher = attacher
         self._let_go = let_go
         self._config = config
+        self._pids = pids
         self._attached: dict[File, _Attached] = {}
         self._looked_into: dict[File, tuple[float, tuple[Found, ...]]] = {}  # when it had changed last
         self._due: list[tuple[float, int]] = []
@@ -198,16 +203,21 @@ class TlsLibraries:
     def _attach(self, mapping: Mapping, found: Iterable[Found], pid: int) -> None:
         points = tuple(point for one in found for point in one.points)
         try:
-            answer = self._attacher.handle(AttachFile(mapping.path, points))
+            tokens = tuple(self._tokens(mapping.path, points))
         except KernelError as error:
             logger.warning("TLS probes in %s could not be attached: %s", mapping.name, error)
             self._looked_into[mapping.file] = (_changed(mapping.path), ())  # once is enough
             return
-        assert isinstance(answer, AttachedFile)
         libraries = tuple(one.library for one in found)
         users = {pid} if pid else set()
-        self._attached[mapping.file] = _Attached(mapping.name, libraries, answer.token, not pid, users)
+        self._attached[mapping.file] = _Attached(mapping.name, libraries, tokens, not pid, users)
         logger.info("TLS: %s in %s, %d probes", ", ".join(libraries), mapping.name, len(points))
+
+    def _tokens(self, path: str, points: tuple[Point, ...]) -> Iterator[int]:
+        for pid in [one for one in self._pids if os.path.exists(f"/proc/{one}")] if self._pids else [0]:
+            answer = self._attacher.handle(AttachFile(path, points, pid))
+            assert isinstance(answer, AttachedFile)
+            yield answer.token
 
     def _sweep(self) -> None:
         """Take the probes from files that nobody uses any more."""
@@ -220,7 +230,8 @@ class TlsLibraries:
         for file in alone:
             attached = self._attached[file]
             if attached.unused():
-                self._attacher.handle(DetachFile(attached.token))
+                for token in attached.tokens:
+                    self._attacher.handle(DetachFile(token))
                 del self._attached[file]
                 logger.info("TLS: nobody uses %s any more", attached.name)
         self._let_go()

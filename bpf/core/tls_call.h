@@ -54,9 +54,11 @@ struct {
 /*
  * Of libraries that work in memory: the session comes after the socket that was read, and before the one
  * that is written, on the same thread. What was last seen of either is a candidate, for the lengths of
- * its records to confirm.
+ * its records to confirm. With two of them at once, lengths prove nothing: none of both is one, and none
+ * for a while.
  */
 struct tls_thread {
+	__u64 crossed_at; /* time at which there were two */
 	__u64 received_from; /* socket */
 	__u32 received[RECORDS_KEPT]; /* payload lengths of the application records in that call */
 	__u64 writer; /* session */
@@ -71,6 +73,13 @@ struct {
 	__type(key, __u64);
 	__type(value, struct tls_thread);
 } tls_threads SEC(".maps");
+
+#define CROSSED_FOR 1000000000ULL /* ns */
+
+static __always_inline bool is_crossed(const struct tls_thread *thread, __u64 now)
+{
+	return thread->crossed_at && now - thread->crossed_at < CROSSED_FOR;
+}
 
 static __always_inline struct tls_thread *this_thread(bool make)
 {

@@ -89,7 +89,7 @@ static __always_inline __u64 received_from(struct connection **conn, __u64 point
 	struct tls_thread *thread = this_thread(false);
 	bool found = false;
 
-	if (!thread || !thread->received_from)
+	if (!thread || !thread->received_from || is_crossed(thread, bpf_ktime_get_boot_ns()))
 		return 0;
 	*conn = find_connection(thread->received_from);
 	if (!*conn || (*conn)->tls.session || (*conn)->tls.phase == TLS_NONE)
@@ -98,7 +98,10 @@ static __always_inline __u64 received_from(struct connection **conn, __u64 point
 		if (thread->received[i] &&
 		    fits(thread->received[i], length, (*conn)->record.header.tls.version))
 			found = true;
-	return found ? thread->received_from : 0;
+	pointer = found ? thread->received_from : 0;
+	if (found)
+		thread->received_from = 0;
+	return pointer;
 }
 
 /* Binds the session if there is a socket that is proved to be its own. */
@@ -130,11 +133,15 @@ static __always_inline void look_for_socket(struct tls_session *session, const s
 	unlock(conn);
 }
 
+static __always_inline const struct tls_side *receiving_side(const struct connection *conn)
+{
+	return conn->record.header.role == ROLE_SERVER ? &conn->tls.client : &conn->tls.server;
+}
+
 /* More plaintext than ciphertext: it was another session's. */
 static __always_inline bool outgrown(const struct connection *conn, const struct tls_call *call, __u32 length)
 {
-	const struct tls_side *side =
-		conn->record.header.role == ROLE_SERVER ? &conn->tls.client : &conn->tls.server;
+	const struct tls_side *side = receiving_side(conn);
 	__u64 ahead = conn->record.header.flags & CAPTURE_OLD ? READ_AHEAD_MAX : 0;
 
 	return call->kind == TLS_READS && is_socket(conn->record.header.socket) &&
@@ -262,6 +269,8 @@ static __noinline void await_send(const struct tls_call *call, __u32 length)
 
 	if (!thread)
 		return;
+	if (thread->writer && thread->writer != call->session)
+		thread->crossed_at = bpf_ktime_get_boot_ns();
 	thread->writer = call->session;
 	thread->written = length < 16384 ? length : 16384;
 }
@@ -317,6 +326,19 @@ static __always_inline void pass(const struct tls_call *call, __u64 socket, long
 	give_slot(slot);
 }
 
+/* The library has found no data in what was received, which was not for the application, or not all. */
+static __always_inline void forget_received(void)
+{
+	struct tls_thread *thread = this_thread(false);
+	struct connection *conn;
+
+	if (!thread || !thread->received_from)
+		return;
+	conn = find_connection(thread->received_from);
+	if (!conn || !receiving_side(conn)->left)
+		thread->received_from = 0;
+}
+
 /* A call has returned `result`, or 1 and the number elsewhere. */
 static __always_inline void leave(int result)
 {
@@ -326,6 +348,8 @@ static __always_inline void leave(int result)
 
 	if (!call)
 		return;
+	if (result <= 0 && call->kind == TLS_READS)
+		forget_received();
 	if (call->result_at) {
 		length = 0;
 		if (result == 1)

@@ -181,7 +181,8 @@ __noinline int match_send(__u64 sk)
 	if (!conn || !thread || !thread->writer || !thread->sent)
 		return 0;
 	session = find_session(thread->writer, false);
-	if (session && fits(thread->sent, thread->written, conn->record.header.tls.version))
+	if (session && !is_crossed(thread, conn->last) &&
+	    fits(thread->sent, thread->written, conn->record.header.tls.version))
 		bind(session, thread->writer, conn, TLS_METHOD_LENGTH);
 	thread->writer = 0;
 	return 0;

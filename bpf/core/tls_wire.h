@@ -201,6 +201,15 @@ __noinline int record_step(__u64 sk, int request)
 	return side->type == RECORD_DATA ? side->left : 0;
 }
 
+/* The thread has received on a socket that nobody has bound: a candidate, unless there is one already. */
+static __always_inline void keep_received(struct tls_thread *thread, __u64 sk, __u64 now)
+{
+	if (thread->received_from && thread->received_from != sk)
+		thread->crossed_at = now;
+	thread->received_from = sk;
+	__builtin_memset(thread->received, 0, sizeof(thread->received));
+}
+
 /* Follows the records of one call, and keeps the lengths that may confirm whose they are. Global for the
  * same reasons as `scan_step`. */
 __noinline int follow_records(__u64 sk, int request, int sending)
@@ -215,17 +224,16 @@ __noinline int follow_records(__u64 sk, int request, int sending)
 	side = side_of(&conn->tls, request);
 	if (sending)
 		thread->sent = 0;
-	else
-		thread->received_from = sk;
-	if (!sending)
-		__builtin_memset(thread->received, 0, sizeof(thread->received));
 	for (int i = 0; i < RECORD_STEPS; i++) {
+		bool open = conn->tls.phase == TLS_OPEN;
 		int length = record_step(sk, request);
 
 		if (length < 0)
 			break;
-		if (!length)
+		if (!length || !open) /* the last of a handshake look like data */
 			continue;
+		if (!sending && !found)
+			keep_received(thread, sk, conn->last);
 		if (!sending && found < RECORDS_KEPT)
 			thread->received[found & (RECORDS_KEPT - 1)] = length;
 		if (sending && !found)

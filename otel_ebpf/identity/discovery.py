@@ -76,6 +76,13 @@ class Discovery:
                 ports[port] = known._replace(exclude=known.exclude | 1 << bit)
         self._ports = ports
 
+    def only_pids(self, limit: int) -> frozenset[int]:
+        """Return all that may be observed, where rules name them by id; nothing else, nor over `limit`."""
+        if not all(rule.pids for rule in self._include):
+            return frozenset()
+        pids = frozenset(pid for rule in self._include for pid in rule.pids)
+        return pids if len(pids) <= limit else frozenset()
+
     def port_rules(self) -> Mapping[int, PortRules]:
         """Return every port that a rule names, for the kernel's map `ports`."""
         return self._ports

@@ -58,8 +58,8 @@ class Attacher:
                 return Done()
             case Walk():
                 return self._walk(request)
-            case AttachFile(path, points):
-                return AttachedFile(self._files().attach(path, points))
+            case AttachFile(path, points, pid):
+                return AttachedFile(self._files().attach(path, points, pid))
             case DetachFile(token):
                 self._files().detach(token)
                 return Done()

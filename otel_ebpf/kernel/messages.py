@@ -99,6 +99,7 @@ class AttachFile:
 
     path: str
     points: tuple[Point, ...]
+    pid: int = 0  # of the one process that they are for
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,18 +57,18 @@ class Uprobes:
         self._last = 0
         self._one_for_all = True
 
-    def attach(self, path: str, points: Collection[Point]) -> int:
+    def attach(self, path: str, points: Collection[Point], pid: int = 0) -> int:
         """Attach all `points` of the file at `path`, or none; return what `detach` takes.
 
-        Raises `KernelError`.
+        `pid` is the one process that pays for them, 0: all that map the file. Raises `KernelError`.
         """
         if self._one_for_all:
             try:
-                return self._keep(self._attach_at_once, path, points)
+                return self._keep(self._attach_at_once, path, points, pid)
             except KernelError as error:
                 if error.code not in {errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP}:
                     raise
-        token = self._keep(self._attach_singly, path, points)
+        token = self._keep(self._attach_singly, path, points, pid)
         self._one_for_all = False
         return token
 
@@ -82,13 +82,14 @@ class Uprobes:
 
     def _keep(
         self,
-        attach: Callable[[str, Collection[Point], list[Callable[[], object]]], None],
+        attach: Callable[[str, Collection[Point], int, list[Callable[[], object]]], None],
         path: str,
         points: Collection[Point],
+        pid: int,
     ) -> int:
         undo: list[Callable[[], object]] = []
         try:
-            attach(path, points, undo)
+            attach(path, points, pid, undo)
         except KernelError:
             _undo(undo)
             raise
@@ -96,29 +97,33 @@ class Uprobes:
         self._links[self._last] = undo
         return self._last
 
-    def _attach_at_once(self, path: str, points: Collection[Point], undo: list[Callable[[], object]]) -> None:
+    def _attach_at_once(
+        self, path: str, points: Collection[Point], pid: int, undo: list[Callable[[], object]]
+    ) -> None:
         places: dict[tuple[str, bool], list[int]] = defaultdict(list)
         for point in points:
             places[point.program, point.at_return].append(point.offset)
         for (program, at_return), offsets in places.items():
-            fd = _create_link(self._loaded.program_fd(program), path, offsets, at_return)
+            fd = _create_link(self._loaded.program_fd(program), path, offsets, pid, at_return)
             undo.append(lambda fd=fd: os.close(fd))  # type: ignore[misc]
 
-    def _attach_singly(self, path: str, points: Collection[Point], undo: list[Callable[[], object]]) -> None:
+    def _attach_singly(
+        self, path: str, points: Collection[Point], pid: int, undo: list[Callable[[], object]]
+    ) -> None:
         for point in points:
             program = self._loaded.programs[point.program]
             link = libbpf().pointer(
                 "bpf_program__attach_uprobe",
                 program,
                 point.at_return,
-                _EVERYBODY,
+                pid or _EVERYBODY,
                 path.encode(),
                 point.offset,
             )
             undo.append(lambda link=link: libbpf().integer("bpf_link__destroy", link))  # type: ignore[misc]
 
 
-def _create_link(program: int, path: str, offsets: Sequence[int], at_return: bool) -> int:
+def _create_link(program: int, path: str, offsets: Sequence[int], pid: int, at_return: bool) -> int:
     array = (ctypes.c_uint64 * len(offsets))(*offsets)
     attributes = _LinkCreate(
         program=program,
@@ -127,6 +132,7 @@ def _create_link(program: int, path: str, offsets: Sequence[int], at_return: boo
         offsets=ctypes.addressof(array),
         count=len(offsets),
         flags=_RETURN if at_return else 0,
+        pid=pid,
     )
     libc = ctypes.CDLL(None, use_errno=True)
     number = _BPF[os.uname().machine]
