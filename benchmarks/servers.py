@@ -67,7 +67,7 @@ def _certified(folder: Path) -> str:
 
     issued = trustme.CA().issue_cert("127.0.0.1")
     issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "pem"))
-    return f"ssl_certificate {folder}/pem; ssl_certificate_key {folder}/pem;"
+    return f"ssl_protocols TLSv1.3; ssl_certificate {folder}/pem; ssl_certificate_key {folder}/pem;"
 
 
 @contextmanager

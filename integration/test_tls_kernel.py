@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -26,10 +26,12 @@ def nginx() -> Iterator[Server]:
 
 @pytest.mark.guest
 @pytest.mark.parametrize("version", ["1.3", "1.2"])
-def test_static_files(traced: Traced, nginx: Server, version: str) -> None:
+def test_static_files(rung: str, start_agent: Callable[..., Traced], nginx: Server, version: str) -> None:
     """Where the kernel has no TLS, OpenSSL encrypts after all: the spans must be the same."""
     context = certificates().client_context()
     context.maximum_version = context.minimum_version = VERSIONS[version]
+    config = {"tls": {"enabled": True}, "discovery": {"include": [{"ports": [nginx.port]}]}}
+    traced = start_agent(rung, config=config)
     paths = ["/1k.bin", "/1m.bin", "/none.bin", "/1k.bin", "/1m.bin", "/1k.bin"]
 
     def once() -> None:

@@ -75,6 +75,7 @@ def attach_request(config: Config, ids: TraceIds) -> Attach:
         connections=capture.connections,
         processes=capture.processes,
         id_secret=ids,
+        tls=config.tls.enabled,
     )
 
 

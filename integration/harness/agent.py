@@ -63,6 +63,8 @@ class Agent:
 
     def _configuration(self, config: Mapping[str, Any]) -> dict[str, Any]:
         merged: dict[str, Any] = {key: dict(value) for key, value in config.items()}
+        if os.environ.get("OTEL_EBPF_GUEST"):  # emulated, the verifier takes twice as long with it
+            merged.setdefault("tls", {"enabled": False})
         if self.rung:
             merged.setdefault("capture", {}).setdefault("rung", self.rung)
         merged.setdefault("telemetry", {})["status_socket"] = str(self.status_socket)

@@ -79,6 +79,8 @@ class Attacher:
         later: Future[tuple[Standing, BpfObject | None]] | None = None
 
         def stand(capability: str) -> tuple[Standing, BpfObject | None]:
+            if capability == TLS and not request.tls:
+                return Standing(TLS, "", "switched off: tls.enabled", ()), None
             demanded = request.rung if capability == PAYLOAD else None
             setup = Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
             return climb(capability, self.ladders[capability], demanded, setup)

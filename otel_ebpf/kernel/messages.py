@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """Load and attach everything. `rung` demands one for the payload; None takes the best."""
+    """Load and attach everything. `rung` demands one for the payload; None takes the best.
+
+    Without `tls` no file can be attached to.
+    """
 
     rung: str | None = None
     request_bytes: int = 1024
@@ -22,6 +25,7 @@ class Attach:
     connections: int = 16384
     processes: int = 8192
     id_secret: tuple[int, int] = (0, 0)
+    tls: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,9 @@ def test_the_verifier_is_left_room(attacher, rung):
 def test_a_rung_that_cannot_be_had_is_refused(attacher, monkeypatch):
     loaded, load = [], BpfObject.load
 
-    def note_and_load(one, programs):
+    def note_and_load(one, programs, attach_type):
         loaded.append(programs)
-        load(one, programs)
+        load(one, programs, attach_type)
 
     monkeypatch.setattr(BpfObject, "load", note_and_load)
     missing = next((rung for rung in ("kprobe", "socket_trace") if rung not in RUNGS), "no_such_rung")
