@@ -27,7 +27,8 @@ def test_handshakes_are_no_exchanges(rung: str, start_agent: StartAgent) -> None
             drive(server.port, ["/json"], mark=f"{mark}-{number}", tls=certificates().client_context())
         traced.backend.expect(2 * HANDSHAKES, port=server.port, mark=mark)
         ledger = settled(traced.agent.ledger)
-        assert ledger["exchange_encrypted"] == ledger["signal_handshake_seen"] == 2 * HANDSHAKES, ledger
+        assert ledger["exchange_encrypted"] >= 2 * HANDSHAKES, ledger
+        assert ledger["signal_handshake_seen"] >= 2 * HANDSHAKES, ledger
         assert not imbalances(ledger), imbalances(ledger)
         notices_arrive(traced, 2 * HANDSHAKES)
 
@@ -74,7 +75,7 @@ def test_a_library_that_is_not_read(rung: str, start_agent: StartAgent) -> None:
         drive(server.port, ["/json"] * 10, mark=mark, tls=certificates().client_context())
         reaches(traced, "event_ciphertext", 40)
         ledger = settled(traced.agent.ledger)
-        assert ledger["exchange_passed"] == 0, ledger
+        assert not traced.backend.spans(server.port), "nobody could have read them"
         assert not imbalances(ledger), imbalances(ledger)
 
 

@@ -8,13 +8,27 @@ import pytest
 
 from integration.conftest import Traced
 from integration.harness.certificates import certificates
-from integration.harness.compare import attempt, check, check_pairs
+from integration.harness.compare import attempt, check, check_pairs, check_scheme
+from integration.harness.limits import wait_until
 from integration.harness.measured import drive, new_mark, run_client
 from integration.harness.servers import Server
 from integration.harness.spans import CLIENT, SERVER
-from integration.harness.tls_exotic import OTHER_CLIENTS, java_tls_server
+from integration.harness.tls_exotic import (
+    OTHER_CLIENTS,
+    java_tls_server,
+    let_it_be_found,
+    nss_plain,
+    rustls_client,
+)
+from integration.harness.tls_servers import TLS_APPLICATIONS
 
 Application = Callable[[str], Server]
+
+
+def _handshakes(traced: Traced, service: str) -> int:
+    return traced.backend.histogram_count(
+        "ebpf.tls.handshake.duration", lambda metric: metric.resource["service.name"] == service
+    )
 
 
 def _check(traced: Traced, server: Server, name: str, path: str, method: str, count: int) -> None:
@@ -36,19 +50,38 @@ def _attempt(traced: Traced, server: Server, name: str, path: str, method: str, 
 
 
 @pytest.mark.parametrize("name", OTHER_CLIENTS)
-def test_get(traced: Traced, application: Application, name: str) -> None:
-    _check(traced, application("threaded_tls"), name, "/json", "GET", 8)
+def test_requests(traced: Traced, application: Application, name: str) -> None:
+    """The last has more than one record of plaintext, read in more than one call."""
+    server = application("threaded_tls")
+    let_it_be_found(traced.backend, OTHER_CLIENTS[name].command(), f"https://127.0.0.1:{server.port}/slow")
+    _check(traced, server, name, "/json", "GET", 8)
+    _check(traced, server, name, "/echo", "POST", 6)
+    _check(traced, server, name, "/bytes/100000", "GET", 6)
 
 
-@pytest.mark.parametrize("name", OTHER_CLIENTS)
-def test_post(traced: Traced, application: Application, name: str) -> None:
-    _check(traced, application("threaded_tls"), name, "/echo", "POST", 6)
+def test_what_nss_sends_without_tls(
+    rung: str, start_agent: Callable[..., Traced], application: Application
+) -> None:
+    """PR_Write is for pipes and plain sockets too: a pipe makes nothing, a socket one span and no second."""
+    server, mark = application("threaded"), new_mark()
+    traced = start_agent(rung, config={"discovery": {"include": [{"executable": "*/nss_plain"}]}})
+    run_client([nss_plain()], server.port, mark, 3, "GET")
+    for span in traced.backend.expect(3, port=server.port, kind=CLIENT, mark=mark):
+        check_scheme(span, "http")
+    assert len(traced.backend.spans()) == 3, "nothing was asked by pipe"
 
 
-@pytest.mark.parametrize("name", OTHER_CLIENTS)
-def test_many_records(traced: Traced, application: Application, name: str) -> None:
-    """More than one record of plaintext, read in more than one call."""
-    _check(traced, application("threaded_tls"), name, "/bytes/100000", "GET", 6)
+def test_rustls_makes_no_client_span(traced: Traced) -> None:
+    """Its functions are generic, and compiled into their callers: of it the handshake is all there is."""
+    before = _handshakes(traced, "rustls_client")
+    with TLS_APPLICATIONS["threaded_tls"]() as server:
+        mark, port = new_mark(), server.port
+        url = f"https://127.0.0.1:{port}/json"
+        measured = run_client([rustls_client()], url, mark, 4, "GET", environment=certificates().environment)
+        servers = traced.backend.expect(4, port=port, kind=SERVER, mark=mark)
+        check(SERVER, servers, measured, port=port, method="GET", service=server.service, tls="1.3")
+        assert wait_until(lambda: _handshakes(traced, "rustls_client") > before)
+        traced.backend.expect_none(port=port, kind=CLIENT, seconds=0)
 
 
 def test_java_makes_no_server_span(traced: Traced) -> None:

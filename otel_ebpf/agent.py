@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 from otel_ebpf.collection import Collection
 from otel_ebpf.config import Config
@@ -120,8 +120,7 @@ class Agent:
             self._config.tls,
             self._discovery.only_pids(BY_PROCESS_MAX),
         )
-        if self._config.tls.enabled:
-            self._libraries.start()
+        self._libraries.start()
         self._misses = Misses(attached.programs, attached.links)
         self._tables.set_port_rules(self._discovery.port_rules())
         self._control = Control(self._attacher, self._tables, self._discovery)
@@ -207,6 +206,7 @@ class Agent:
     def stop(self) -> None:
         """Read what is left, detach, send what can be sent. Takes less than 2 s."""
         deadline = time.monotonic() + LAST_READ_SECONDS
+        self._libraries.stop()
         self._tick()
         while self._take_batch() and time.monotonic() < deadline:
             pass
@@ -229,6 +229,10 @@ class Agent:
         totals[Entry.EXCHANGE_IN_FLIGHT] = walked.in_flight
         totals[Entry.EVENT_MISSED] = self._misses.total()
         return totals
+
+    def tls(self) -> dict[str, Any]:
+        """Return what `TlsLibraries.standing` does. Any thread."""
+        return self._libraries.standing()
 
     def _take_batch(self) -> int:
         records, alike = self._reader.read()
@@ -277,8 +281,10 @@ class Agent:
     def _take_like_exchange(self, record: Exchange) -> None:
         """Take what has the form of an exchange and is none."""
         if record.kind == Kind.HANDSHAKE:
-            self._libraries.handshake(record.vantage.agent_process)
-            self._signals.handshakes.seen(record, self._services.admitted(record.vantage))
+            service = self._services.admitted(record.vantage)
+            if service is not None:
+                self._libraries.handshake(record.vantage.agent_process)
+            self._signals.handshakes.seen(record, service)
         else:
             self._protocols.amend(record)
 

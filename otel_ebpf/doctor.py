@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from otel_ebpf.config import Config
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.messages import Attach, Attached, Detach
 from otel_ebpf.status import ask, describe
+from otel_ebpf.tls_scan import scan
 
 __all__ = ["Check", "Report", "examine"]
 
@@ -38,12 +40,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that `doctor` says. `agent` is the pid of the running agent that answered, 0 for none."""
+    """Everything that `doctor` says. `agent` is the pid of the running agent that answered, 0 for none.
+
+    `tls` is what `TlsLibraries.standing` returns; without an agent, what `scan` does.
+    """
 
     agent: int
     checks: tuple[Check, ...]
     capabilities: Mapping[str, Any]
     ledger: Mapping[str, int]
+    tls: Mapping[str, Any]
     problem: str = ""
 
     @property
@@ -56,22 +62,30 @@ class Report:
         return {**asdict(self), "healthy": self.healthy}
 
 
-def examine(status_socket: str) -> Report:
+def examine(config: Config) -> Report:
     """Ask the agent that runs here; without one, attach for a moment and see. Never raises."""
     checks = tuple(_checks())
+    status_socket = config.telemetry.status_socket
     told = ask(status_socket) if status_socket else None
     if told is not None:
-        return Report(int(told["pid"]), checks, _advised(told["capabilities"]), told["ledger"])
+        capabilities = _advised(told["capabilities"])
+        return Report(int(told["pid"]), checks, capabilities, told["ledger"], told["tls"])
+    tls = scan(config.tls)
     attacher = Attacher()
     try:
         attached = attacher.handle(
-            Attach(ring_bytes=os.sysconf("SC_PAGE_SIZE"), connections=64, processes=64)
+            Attach(
+                ring_bytes=os.sysconf("SC_PAGE_SIZE"),
+                connections=64,
+                processes=64,
+                tls=config.tls.enabled,
+            )
         )
         attacher.handle(Detach())
     except KernelError as error:
-        return Report(0, checks, {}, {}, str(error))
+        return Report(0, checks, {}, {}, tls, str(error))
     assert isinstance(attached, Attached)
-    return Report(0, checks, _advised(describe(attached.standings)), {})
+    return Report(0, checks, _advised(describe(attached.standings)), {}, tls)
 
 
 def _advised(capabilities: Mapping[str, Any]) -> dict[str, Any]:

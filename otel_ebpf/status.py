@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -43,10 +43,17 @@ def describe(standings: Sequence[Standing]) -> dict[str, Any]:
 class StatusServer:
     """Answers on a unix socket, in a thread of its own. An agent without it works as well."""
 
-    def __init__(self, path: str, standings: Sequence[Standing], totals: Callable[[], Sequence[int]]) -> None:
+    def __init__(
+        self,
+        path: str,
+        standings: Sequence[Standing],
+        totals: Callable[[], Sequence[int]],
+        tls: Callable[[], Mapping[str, Any]],
+    ) -> None:
         self._path = Path(path)
         self._standings = standings
         self._totals = totals
+        self._tls = tls
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -89,6 +96,7 @@ class StatusServer:
             "pid": os.getpid(),
             "version": __version__,
             "capabilities": describe(self._standings),
+            "tls": self._tls(),
             "ledger": {Entry(number).name.lower(): total for number, total in enumerate(self._totals())},
         }
 

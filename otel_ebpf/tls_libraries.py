@@ -7,29 +7,26 @@ library loaded late, by dlopen). What the distribution installs where loaders lo
 that the first request of a program that lives for a tenth of a second is seen too: probes in a file that
 nobody has mapped cost nothing.
 
-All of it is done by a thread of its own; a broken file costs a line in the log and no more.
+All of it is done by a thread of its own. A process with handshakes and nothing that could be probed is told
+of as one that cannot be read (`tls_unread`).
 """
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from otel_ebpf.config import Tls
 from otel_ebpf.kernel.attacher import Attacher
-from otel_ebpf.kernel.binaries import BinaryError
-from otel_ebpf.kernel.errors import KernelError
-from otel_ebpf.kernel.libraries import Found, may_hold_tls, places
-from otel_ebpf.kernel.mappings import Mapping, executable_mappings
-from otel_ebpf.kernel.messages import AttachedFile, AttachFile, DetachFile, Point
+from otel_ebpf.kernel.mappings import Mapping
+from otel_ebpf.tls_files import FILES_KEPT, TlsFiles, installed, processes, worth_a_look
+from otel_ebpf.tls_probes import TlsProbes
+from otel_ebpf.tls_unread import DISABLED, Unread, obstacle_of
 
 __all__ = ["BY_PROCESS_MAX", "TlsLibraries"]
 
@@ -37,37 +34,19 @@ logger = logging.getLogger(__name__)
 
 BY_PROCESS_MAX: Final = 16
 """Where no more are selected, and by their ids, probes are theirs alone: no other process pays for a trap."""
-_LOADERS_LOOK_IN: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
-_INSTALLED: Final = ("libssl.so*", "libgnutls.so*", "libnspr4.so*")
 _AGAIN_AFTER: Final = (0.02, 0.2, 1.0, 5.0)
 """Seconds after which a process is looked at again: its loader, then its interpreter, is at work."""
 _SWEEP_SECONDS: Final = 5.0
-_KEPT_SECONDS: Final = 30.0
-"""Probes stay so long after the last user: a program that is run again and again is seen from its start."""
-_LOOKS_A_SECOND: Final = 200
-"""Files that are looked into at most, each about a millisecond: a host that builds software makes many."""
-_FILES_KEPT: Final = 8192
-
-File = tuple[int, int]
+_STOP_SECONDS: Final = 0.2
 
 
-@dataclass(slots=True)
-class _Attached:
-    """A file with probes."""
+class _Turn(NamedTuple):
+    """When a process is to be looked at, and why."""
 
-    name: str
-    libraries: tuple[str, ...]
-    tokens: tuple[int, ...]
-    ahead: bool  # of any user
-    users: set[int] = field(default_factory=set)
-    used: float = field(default_factory=time.monotonic)
-
-    def unused(self) -> bool:
-        """Forget the users that are gone, and say whether there have been none for long enough."""
-        self.users = {pid for pid in self.users if os.path.exists(f"/proc/{pid}")}
-        if self.users:
-            self.used = time.monotonic()
-        return time.monotonic() - self.used > _KEPT_SECONDS
+    at: float
+    pid: int
+    handshake: bool
+    again: bool = False
 
 
 class TlsLibraries:
@@ -77,188 +56,131 @@ class TlsLibraries:
         self, attacher: Attacher, let_go: Callable[[], None], config: Tls, pids: frozenset[int]
     ) -> None:
         """`let_go` is called when probes were taken from a file; `pids` are all that may pay for any."""
-        self._attacher = attacher
         self._let_go = let_go
-        self._config = config
+        self._enabled = config.enabled
         self._pids = pids
-        self._attached: dict[File, _Attached] = {}
-        self._looked_into: dict[File, tuple[float, tuple[Found, ...]]] = {}  # when it had changed last
-        self._due: list[tuple[float, int]] = []
+        self._files = TlsFiles(config)
+        self._probes = TlsProbes(attacher, self._files, pids)
+        self._unread = Unread()
+        self._due: list[_Turn] = []
         self._asked: dict[int, float] = {}
-        self._queue: SimpleQueue[int] = SimpleQueue()
-        self._looks = 0
+        self._queue: SimpleQueue[_Turn] = SimpleQueue()
+        self._stopping = False
         self._thread = Thread(target=self._run, name="tls-libraries", daemon=True)
 
     def start(self) -> None:
         """Attach to what is installed and to what runs now, then go on in a thread."""
-        for path in _installed():
-            self._consider_path(path)
-        self._look_everywhere()
+        if self._enabled:
+            for mapping in installed():
+                self._probes.consider(mapping, 0)
+            self._look_everywhere()
         self._thread.start()
+
+    def stop(self) -> None:
+        """Look at no more processes; what is attached stays. Waits for the one that is being looked at."""
+        self._stopping = True
+        self._queue.put(_Turn(0.0, 0, handshake=False))
+        self._thread.join(_STOP_SECONDS)
 
     def started(self, pid: int) -> None:
         """Look at a process that is new. `pid` as the agent sees it."""
-        self._queue.put(pid)
+        self._queue.put(_Turn(0.0, pid, handshake=False))
 
     def handshake(self, pid: int) -> None:
         """A process has made a handshake: look at it again, but not for each."""
         now = time.monotonic()
         if now - self._asked.get(pid, 0.0) > 1.0:
-            if len(self._asked) > _FILES_KEPT:
+            if len(self._asked) > FILES_KEPT:
                 self._asked.clear()
             self._asked[pid] = now
-            self._queue.put(pid)
+            self._queue.put(_Turn(now, pid, handshake=True))
 
-    def standing(self) -> dict[str, dict[str, int]]:
-        """Return, by file, the libraries in it with the number of processes that use it. Any thread."""
+    def standing(self) -> dict[str, Any]:
+        """Return the files with probes, and the processes that cannot be read, as JSON has them. Any thread.
+
+        A file's users are the processes that were running at the start, or did anything with sockets since.
+        """
         return {
-            attached.name: dict.fromkeys(attached.libraries, len(attached.users))
-            for attached in tuple(self._attached.values())
+            "libraries": self._probes.standing(),
+            "unread": self._unread.standing(),
+            "left_out": self._unread.left_out,
         }
 
     def _run(self) -> None:
         swept = time.monotonic()
-        while True:
+        while not self._stopping:
             try:
                 self._take(self._wait())
+                if time.monotonic() - swept > _SWEEP_SECONDS:
+                    swept = time.monotonic()
+                    self._sweep()
             except Exception:
                 logger.exception("looking for TLS libraries failed; it goes on with the next process")
-            if time.monotonic() - swept > _SWEEP_SECONDS:
-                swept = time.monotonic()
-                self._looks = 0
-                self._sweep()
 
-    def _wait(self) -> int:
-        """Return the next process that is new, or due again; 0 for none."""
+    def _wait(self) -> _Turn | None:
+        """Return the next process that is new, or due again; None for none."""
         delay = _SWEEP_SECONDS
         if self._due:
-            delay = max(self._due[0][0] - time.monotonic(), 0.0)
+            delay = max(self._due[0].at - time.monotonic(), 0.0)
         try:
-            pid = self._queue.get(timeout=delay)
+            return self._queue.get(timeout=delay)
         except Empty:
-            return -self._due.pop(0)[1] if self._due and self._due[0][0] <= time.monotonic() else 0
-        return pid
+            return self._due.pop(0) if self._due and self._due[0].at <= time.monotonic() else None
 
-    def _take(self, pid: int) -> None:
-        if not pid:
+    def _take(self, turn: _Turn | None) -> None:
+        if turn is None or not turn.pid:
             return
-        self._look(abs(pid))
-        if pid > 0:
-            now = time.monotonic()
-            self._due += [(now + after, pid) for after in _AGAIN_AFTER]
-            self._due.sort()
-            del self._due[_FILES_KEPT:]
+        known = turn.pid in self._unread
+        if not turn.handshake and not turn.again:
+            self._unread.forget(turn.pid)  # another program now, or another process
+        if not self._enabled:
+            if turn.handshake:
+                self._unread.put(turn.pid, DISABLED)
+            return
+        found = self._look(turn.pid, handshake=turn.handshake)
+        if found or turn.again or (known and turn.handshake):
+            return
+        now = time.monotonic()
+        self._due += [turn._replace(at=now + after, again=True) for after in _AGAIN_AFTER]
+        self._due.sort()
+        del self._due[FILES_KEPT:]
 
-    def _look(self, pid: int) -> None:
+    def _look(self, pid: int, *, handshake: bool = False) -> bool:
+        """Look at what a process has mapped, and say whether something of it has probes now."""
         if pid == os.getpid():
+            return False
+        files, java = worth_a_look(pid)
+        for mapping in files:
+            self._probes.consider(mapping, pid)
+        if any(mapping.file in self._probes for mapping in files):
+            self._unread.forget(pid)
+            return True
+        if handshake and (not self._pids or pid in self._pids):
+            self._judge(pid, files, java)
+        return False
+
+    def _judge(self, pid: int, files: list[Mapping], java: bool) -> None:
+        """Tell why a process that makes handshakes cannot be read. What made them is mapped by then."""
+        looks = [self._files.look(mapping) for mapping in files]
+        if None in looks or not os.path.exists(f"/proc/{pid}"):
             return
-        executable = True  # the first that is mapped
-        for mapping in executable_mappings(pid):
-            if executable or may_hold_tls(mapping.name):
-                self._consider(mapping, pid)
-            executable = False
-
-    def _consider_path(self, path: str) -> None:
-        try:
-            stat = os.stat(path)
-        except OSError:
-            return
-        self._consider(Mapping(path, path, (stat.st_dev, stat.st_ino)), 0)
-
-    def _consider(self, mapping: Mapping, pid: int) -> None:
-        """Attach to a file, unless that is done, or there is nothing to attach to."""
-        attached = self._attached.get(mapping.file)
-        if attached is not None:
-            if pid:
-                attached.users.add(pid)
-            return
-        if found := self._found(mapping):
-            self._attach(mapping, found, pid)
-
-    def _found(self, mapping: Mapping) -> tuple[Found, ...]:
-        """Look into a file, once for each of its versions."""
-        changed = _changed(mapping.path)
-        before = self._looked_into.get(mapping.file)
-        if before is not None and before[0] == changed:
-            return before[1]
-        if self._looks > _LOOKS_A_SECOND * _SWEEP_SECONDS:
-            return ()
-        self._looks += 1
-        found = self._places(mapping)
-        if len(self._looked_into) > _FILES_KEPT:
-            self._looked_into.clear()
-        self._looked_into[mapping.file] = (changed, found)
-        return found
-
-    def _places(self, mapping: Mapping) -> tuple[Found, ...]:
-        if any(fnmatchcase(mapping.name, pattern) for pattern in self._config.exclude):
-            return ()
-        try:
-            found = places(mapping.path)
-        except BinaryError as error:
-            logger.info("no TLS probes in %s: %s", mapping.name, error)
-            return ()
-        return tuple(one for one in found if one.library in self._config.libraries)
-
-    def _attach(self, mapping: Mapping, found: Iterable[Found], pid: int) -> None:
-        points = tuple(point for one in found for point in one.points)
-        try:
-            tokens = tuple(self._tokens(mapping.path, points))
-        except KernelError as error:
-            logger.warning("TLS probes in %s could not be attached: %s", mapping.name, error)
-            self._looked_into[mapping.file] = (_changed(mapping.path), ())  # once is enough
-            return
-        libraries = tuple(one.library for one in found)
-        users = {pid} if pid else set()
-        self._attached[mapping.file] = _Attached(mapping.name, libraries, tokens, not pid, users)
-        logger.info("TLS: %s in %s, %d probes", ", ".join(libraries), mapping.name, len(points))
-
-    def _tokens(self, path: str, points: tuple[Point, ...]) -> Iterator[int]:
-        for pid in [one for one in self._pids if os.path.exists(f"/proc/{one}")] if self._pids else [0]:
-            answer = self._attacher.handle(AttachFile(path, points, pid))
-            assert isinstance(answer, AttachedFile)
-            yield answer.token
+        obstacles = [look.obstacle for look in looks if look is not None and look.obstacle is not None]
+        self._unread.put(pid, obstacle_of(obstacles, java, len(files)))
 
     def _sweep(self) -> None:
         """Take the probes from files that nobody uses any more."""
-        alone = [
-            file for file, attached in self._attached.items() if not attached.ahead and attached.unused()
-        ]
-        if not alone:
+        self._files.go_on()
+        self._unread.sweep()
+        if not self._probes.unused():
             return
         self._look_everywhere()  # programs that were started since are not told of, their file is known
-        for file in alone:
-            attached = self._attached[file]
-            if attached.unused():
-                for token in attached.tokens:
-                    self._attacher.handle(DetachFile(token))
-                del self._attached[file]
-                logger.info("TLS: nobody uses %s any more", attached.name)
+        for file in self._probes.unused():
+            self._probes.detach(file)
         self._let_go()
         self._look_everywhere()  # nor are those between that look and now
 
     def _look_everywhere(self) -> None:
-        for pid in _processes():
+        for pid in processes():
+            if self._stopping:
+                return
             self._look(pid)
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0
-
-
-def _installed() -> set[str]:
-    """Return the TLS libraries where loaders look for them."""
-    folders = [*_LOADERS_LOOK_IN, *glob.glob("/lib/*-linux-gnu*"), *glob.glob("/usr/lib/*-linux-gnu*")]
-    return {
-        os.path.realpath(path)
-        for folder in folders
-        for name in _INSTALLED
-        for path in glob.glob(f"{folder}/{name}")
-    }
-
-
-def _processes() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]

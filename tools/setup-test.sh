@@ -8,9 +8,18 @@ command_of() {
     case $1 in
         nodejs) echo node ;;
         golang-go) echo go ;;
+        cargo) echo cargo ;;
         default-jdk-headless) echo javac ;;
         docker.io) echo dockerd ;;
         *) echo "" ;;
+    esac
+}
+
+# Debian 12 has a second one, for its browsers, that knows today's lock files.
+package_of() {
+    case $1-$(. /etc/os-release && echo "${VERSION_CODENAME:-}") in
+        cargo-bookworm) echo cargo-web ;;
+        *) echo "$1" ;;
     esac
 }
 
@@ -19,7 +28,7 @@ requirements() {
     sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' integration/REQUIREMENTS integration/*/REQUIREMENTS 2>/dev/null |
         sort -u | while read -r package; do
         command=$(command_of "$package")
-        if [ -z "$command" ] || ! command -v "$command" >/dev/null; then echo "$package"; fi
+        if [ -z "$command" ] || ! command -v "$command" >/dev/null; then package_of "$package"; fi
     done
 }
 

@@ -22,7 +22,8 @@ struct tls_call {
 	__u32 length; /* the application's */
 	__u8 kind; /* enum tls_call_kind */
 	__u8 method; /* enum tls_method: how `socket` is known */
-	__u8 reserved[2];
+	__u8 nested_only; /* may be no TLS at all: an encrypted socket within is the proof that it is */
+	__u8 reserved;
 };
 
 enum tls_method {

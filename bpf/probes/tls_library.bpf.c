@@ -4,10 +4,17 @@
  * user space's to say (otel_ebpf/kernel/libraries.py): nearly all are (session, buffer, length).
  */
 #define PREEMPTIBLE
-#include "../core/tls_plain.h"
+#include "../core/tls_go.h"
 
 char LICENSE[] SEC("license")
 = "Dual BSD/GPL";
+
+#define MSG_PEEK 2 /* PR_MSG_PEEK is the same */
+
+static __always_inline __u8 reads_or_peeks(__u32 flags)
+{
+	return flags & MSG_PEEK ? TLS_BINDS : TLS_READS;
+}
 
 SEC("?uprobe")
 int tls_read(struct pt_regs *ctx)
@@ -20,6 +27,36 @@ SEC("?uprobe")
 int tls_write(struct pt_regs *ctx)
 {
 	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), 0, TLS_WRITES);
+	return 0;
+}
+
+/* The fourth argument is recv's flags. */
+SEC("?uprobe")
+int tls_recv(struct pt_regs *ctx)
+{
+	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), 0, reads_or_peeks(ARGUMENT4(ctx)));
+	return 0;
+}
+
+/* NSPR's, of which any descriptor may be the first argument. */
+SEC("?uprobe")
+int tls_layer_read(struct pt_regs *ctx)
+{
+	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), TLS_READS);
+	return 0;
+}
+
+SEC("?uprobe")
+int tls_layer_recv(struct pt_regs *ctx)
+{
+	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), reads_or_peeks(ARGUMENT4(ctx)));
+	return 0;
+}
+
+SEC("?uprobe")
+int tls_layer_write(struct pt_regs *ctx)
+{
+	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), TLS_WRITES);
 	return 0;
 }
 

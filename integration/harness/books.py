@@ -53,7 +53,7 @@ _RULES = (
     ("reader_exchange", PROTOCOL_OUTCOMES),
     ("signal_seen", CALL_SOURCES),
     ("signal_seen", SIGNAL_OUTCOMES),
-    ("signal_span", ("export_seen",)),
+    ("export_seen", ("signal_span", "signal_handshake_span")),
     ("export_seen", EXPORT_OUTCOMES),
 )
 _IN_BOOKS = frozenset(name for left, right in _RULES for name in (left, *right))

@@ -12,6 +12,9 @@ from otel_ebpf.config import ConfigError, load
 from otel_ebpf.doctor import Report, examine
 from otel_ebpf.kernel.ledger import DESCRIPTIONS, Entry
 
+_SHOWN = 8
+"""Processes with the same reason that the text names."""
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON.")
@@ -28,7 +31,7 @@ def command(as_json: bool, path: Path | None) -> None:
     cannot be seen.
     """
     try:
-        report = examine(load(path).telemetry.status_socket)
+        report = examine(load(path))
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -58,7 +61,41 @@ def _show(report: Report) -> None:
             click.echo(f"       not {refused['rung']}: {refused['reason']}")
             if refused["advice"]:
                 click.echo(f"         -> {refused['advice']}")
+    _show_tls(report)
     _show_ledger(report)
+
+
+def _show_tls(report: Report) -> None:
+    tls, running = report.tls, bool(report.agent)
+    if tls["libraries"]:
+        click.echo(f"\n  TLS libraries {'with probes' if running else 'that would get probes'}")
+    for one in tls["libraries"]:
+        click.echo(f"    {_processes(one['processes']):>14}  {one['library']:<8} {_plain(one['path'])}")
+    if tls["unread"]:
+        of = "processes that made handshakes" if running else "processes, if they use it"
+        click.echo(f"\n  TLS that is not read, of {of}")
+    by_obstacle: dict[tuple[str, str], list[str]] = {}
+    for one in tls["unread"]:
+        by_obstacle.setdefault((one["text"], one["advice"]), []).append(f"{one['command']} ({one['pid']})")
+    for (text, advice), processes in by_obstacle.items():
+        more = len(processes) - _SHOWN
+        click.echo(f"    {_plain(text)}")
+        click.echo(
+            f"         {_plain(', '.join(processes[:_SHOWN]))}{f' and {more} more' if more > 0 else ''}"
+        )
+        click.echo(f"         -> {advice}")
+    if tls["left_out"]:
+        why = "no room to tell of" if running else "no time to look at"
+        click.echo(f"\n  TLS: {why} {_processes(tls['left_out'])} more")
+
+
+def _processes(number: int) -> str:
+    return f"{number} process{'' if number == 1 else 'es'}"
+
+
+def _plain(text: str) -> str:
+    """Take from names, which are anybody's, what a terminal would obey."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _show_ledger(report: Report) -> None:

@@ -71,7 +71,7 @@ def _run(config: Config, environment: Environment, console: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stopping.set())
     agent.start()
-    status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals)
+    status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals, agent.tls)
     if config.telemetry.status_socket:
         status.start()
     rungs = {standing.capability: standing.rung or "none" for standing in agent.standings}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from otel_ebpf.kernel.binaries import BinaryError, Elf, GoBinary
+from otel_ebpf.kernel.binaries import BinaryError, Elf, Function, GoBinary
 from otel_ebpf.kernel.messages import Point
 
 __all__ = ["LIBRARIES", "Found", "Library", "may_hold_tls", "places"]
@@ -81,12 +81,44 @@ LIBRARIES: Final = (
         needs=["gnutls_record_recv", "gnutls_record_send"],
     ),
     _library("mbedtls", ["mbedtls_ssl_read"], ["mbedtls_ssl_write"], free="mbedtls_ssl_free"),
-    _library("wolfssl", ["wolfSSL_read"], ["wolfSSL_write"], free="wolfSSL_free"),
-    _library("nss", ["PR_Read", "PR_Recv"], ["PR_Write", "PR_Send"], free="PR_Close"),
+    _library(
+        "wolfssl",
+        ["wolfSSL_read"],
+        ["wolfSSL_write", "wolfSSL_send"],
+        Hook("wolfSSL_recv", "tls_recv", "tls_return"),
+        Hook("wolfSSL_peek", "tls_peek", "tls_return"),
+        Hook("wolfSSL_set_fd", "tls_set_fd"),
+        free="wolfSSL_free",
+    ),
+    _library(
+        "nss",  # by NSPR, whose functions are for files and pipes too
+        [],
+        [],
+        Hook("PR_Read", "tls_layer_read", "tls_return"),
+        Hook("PR_Recv", "tls_layer_recv", "tls_return"),
+        Hook("PR_Write", "tls_layer_write", "tls_return"),
+        Hook("PR_Send", "tls_layer_write", "tls_return"),
+        free="PR_Close",
+        needs=["PR_Read", "PR_Write"],
+    ),
     _library("s2n", ["s2n_recv"], ["s2n_send"], free="s2n_connection_free"),
 )
 
-_FILES: Final = ("*ssl*", "*tls*", "*curl*", "libnspr4*", "*s2n*", "*conscrypt*", "*cygrpc*", "*wincrypt*")
+# Of its path the last folder and the name: curl_cffi's library is curl_cffi/_wrapper.abi3.so.
+_FILES: Final = (
+    "*ssl*",
+    "*tls*",
+    "*curl*",
+    "*/libnspr4*",
+    "*s2n*",
+    "*awscrt*",  # with s2n in it
+    "*tcnative*",  # with BoringSSL, for Java
+    "*conscrypt*",
+    "*cygrpc*",
+    "*wincrypt*",
+)
+# Of Go 1.18 and newer: 1.17 keeps addresses in its table of functions, and older ones their arguments on the
+# stack.
 _GO: Final = {
     "crypto/tls.(*Conn).Read": "go_tls_read",
     "crypto/tls.(*Conn).Write": "go_tls_write",
@@ -95,7 +127,7 @@ _GO: Final = {
 
 def may_hold_tls(path: str) -> bool:
     """Say whether a shared library's name makes it worth a look. An executable always is."""
-    name = path.rpartition("/")[2].lower()
+    name = "/" + "/".join(path.lower().rsplit("/", 2)[-2:])
     return any(fnmatchcase(name, pattern) for pattern in _FILES)
 
 
@@ -115,11 +147,19 @@ def places(path: str) -> tuple[Found, ...]:
                 function = functions.get(hook.symbol)
                 if function is None:
                     continue
-                points.append(Point(hook.entry, function.offset))
-                if hook.at_return:
-                    points.append(Point(hook.at_return, function.offset, at_return=True))
+                points += _points(elf, hook, function)
             found.append(Found(library.name, tuple(points)))
         return tuple(found)
+
+
+def _points(elf: Elf, hook: Hook, function: Function) -> list[Point]:
+    entry = elf.probed_entry(function)
+    points = [Point(hook.entry, entry)]
+    if hook.at_return and entry == function.offset:
+        points.append(Point(hook.at_return, entry, at_return=True))
+    elif hook.at_return:  # return probes are for the very first instruction alone
+        points += [Point(hook.at_return, offset) for offset in elf.returns(function)]
+    return points
 
 
 def _places_in_go(elf: Elf) -> tuple[Found, ...]:

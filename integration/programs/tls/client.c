@@ -46,13 +46,13 @@ static int connect_to(const char *host, int port)
 	return descriptor;
 }
 
-static void send_request(const char *method, const char *host, const char *path, const char *name)
+static void send_request(const char *method, const char *authority, const char *path, const char *name)
 {
 	static char request[HEAD + BODY];
 	size_t body = strcmp(method, "POST") ? 0 : BODY, length, sent = 0;
 
 	length = snprintf(request, HEAD, "%s %s?n=%s HTTP/1.1\r\nHost: %s\r\nContent-Length: %zu\r\n\r\n",
-			  method, path, name, host, body);
+			  method, path, name, authority, body);
 	memset(request + length, 'y', body);
 	for (length += body; sent < length;) {
 		long went = tls_write(request + sent, length - sent);
@@ -97,18 +97,19 @@ static int read_response(void)
 
 int main(int count, char **arguments)
 {
-	char host[64] = "", path[256] = "", name[64];
+	char host[64] = "", path[256] = "", name[64], authority[80];
 	int port = 0, descriptor;
 
 	if (count != 5 || sscanf(arguments[1], "https://%63[^:]:%d%255s", host, &port, path) != 3)
 		give_up("reading URL MARK COUNT METHOD");
+	snprintf(authority, sizeof(authority), "%s:%d", host, port);
 	descriptor = connect_to(host, port);
 	if (tls_open(descriptor, host, getenv("SSL_CERT_FILE")) != 0)
 		give_up("the handshake");
 	for (int i = 0; i < atoi(arguments[3]); i++) {
 		snprintf(name, sizeof(name), "%s-%d", arguments[2], i);
 		long long began = now(CLOCK_MONOTONIC), start = now(CLOCK_REALTIME);
-		send_request(arguments[4], host, path, name);
+		send_request(arguments[4], authority, path, name);
 		int status = read_response();
 		printf("{\"n\": \"%s\", \"start_ns\": %lld, \"duration_ns\": %lld, \"status\": %d}\n", name,
 		       start, now(CLOCK_MONOTONIC) - began, status);

@@ -12,7 +12,7 @@ from struct import Struct
 from types import TracebackType
 from typing import NamedTuple
 
-from otel_ebpf.kernel.binaries import build_info, symbols
+from otel_ebpf.kernel.binaries import build_info, prefixes, symbols
 from otel_ebpf.kernel.binaries.errors import BinaryError
 from otel_ebpf.kernel.binaries.image import Image
 
@@ -35,6 +35,8 @@ _MOST_LOADS = 128
 _MOST_SECTIONS = 1 << 16
 _LONGEST_NAMES = 1 << 22
 _LONGEST_NAME = 64
+_LONGEST_START = 64
+_LARGEST_FUNCTION = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,26 @@ class Elf:
                 if place is not None:
                     found.setdefault(symbol.name, place)
         return found
+
+    def probed_entry(self, function: Function) -> int:
+        """Return the file offset of a function's entry for probes: nearly always its first instruction.
+
+        All arguments are in their registers. Raises `BinaryError` where there is no such place.
+        """
+        code = self.image.read(function.offset, min(function.size or _LONGEST_START, _LONGEST_START))
+        if not prefixes.is_refused(self.machine, code):
+            return function.offset
+        return function.offset + prefixes.behind_saves(code)
+
+    def returns(self, function: Function) -> tuple[int, ...]:
+        """Return the file offsets of the return instructions of a function whose entry is not probed itself.
+
+        Raises `BinaryError` when it returns elsewhere too, or is not understood.
+        """
+        if not 0 < function.size <= _LARGEST_FUNCTION:
+            raise BinaryError(f"a function of {function.size} bytes is not looked through for its returns")
+        code = self.image.read(function.offset, function.size)
+        return tuple(function.offset + at for at in prefixes.ways_out(code, function.offset))
 
     def is_go(self) -> bool:
         """Return whether it was made by Go, by its build information. Raises `BinaryError`."""

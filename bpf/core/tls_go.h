@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of Go's crypto/tls, which are a goroutine's and not a thread's. */
+#ifndef OTEL_EBPF_TLS_GO_H
+#define OTEL_EBPF_TLS_GO_H
+
+#include "tls_library.h"
+
+/* Go keeps the connection that a tls.Conn wraps: (*tls.Conn).conn, an interface, whose value is a
+ * *net.TCPConn, whose first word is a *netFD, whose pfd.Sysfd stands behind a lock of two words. Anything
+ * else that is wrapped leads to no socket, or to none that is encrypted. */
+#define GO_INTERFACE_VALUE 8
+#define GO_DESCRIPTOR 16
+
+static __noinline struct sock *go_socket(__u64 tls_conn)
+{
+	__u64 connection = 0, descriptor_of = 0;
+	__s32 descriptor = -1;
+
+	bpf_probe_read_user(&connection, sizeof(connection), (void *)(tls_conn + GO_INTERFACE_VALUE));
+	bpf_probe_read_user(&descriptor_of, sizeof(descriptor_of), (void *)connection);
+	bpf_probe_read_user(&descriptor, sizeof(descriptor), (void *)(descriptor_of + GO_DESCRIPTOR));
+	return descriptor < 0 ? NULL : socket_of((struct task_struct *)bpf_get_current_task(), descriptor);
+}
+
+static __always_inline void enter_go(__u64 goroutine, __u64 tls_conn, __u64 buffer)
+{
+	struct tls_call call = {
+		.session = tls_conn, .buffer = buffer, .kind = TLS_READS, .entered = bpf_ktime_get_boot_ns()
+	};
+
+	enter_library(goroutine, &call);
+}
+
+static __always_inline void leave_go(__u64 goroutine, long result)
+{
+	struct tls_call_key key = key_of(goroutine, false);
+	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &key);
+
+	if (!call)
+		return;
+	pass(call, (__u64)go_socket(call->session), result);
+	bpf_map_delete_elem(&tls_calls, &key);
+}
+
+/* A server's next request may be read, by another goroutine, before the write of its response returns:
+ * so what is written counts from the start. */
+static __always_inline void write_go(__u64 tls_conn, __u64 buffer, __s64 length)
+{
+	struct call *scratch;
+	__u32 slot;
+
+	if (refuse_excluded(bpf_get_current_pid_tgid() >> 32) || length <= 0 || !take_slot(&slot))
+		return;
+	scratch = this_call(slot);
+	if (scratch) {
+		__builtin_memset(&scratch->tls, 0, sizeof(scratch->tls));
+		scratch->tls.session = tls_conn;
+		scratch->tls.buffer = buffer;
+		scratch->tls.kind = TLS_WRITES;
+		scratch->tls.entered = bpf_ktime_get_boot_ns();
+		scratch->tls.socket = (__u64)go_socket(tls_conn);
+		scratch->tls.method = TLS_METHOD_API;
+		on_plaintext(length, slot);
+	}
+	give_slot(slot);
+}
+
+#endif

@@ -1,0 +1,72 @@
+"""How long a file has its probes, and when it gets others."""
+
+from __future__ import annotations
+
+from tls_support import Host, NotingAttacher, host
+
+from otel_ebpf.config import Tls
+from otel_ebpf.tls_files import TlsFiles
+from otel_ebpf.tls_probes import KEPT_SECONDS, TlsProbes
+
+__all__ = ["host"]
+
+
+def probes() -> tuple[TlsProbes, NotingAttacher]:
+    attacher = NotingAttacher()
+    return TlsProbes(attacher.as_attacher, TlsFiles(Tls()), frozenset()), attacher
+
+
+def test_what_is_attached_ahead_stays(host: Host) -> None:
+    probed, _ = probes()
+    probed.consider(host.file("libssl.so.3", "openssl"), 0)
+    host.now += 2 * KEPT_SECONDS
+    assert probed.unused() == []
+
+
+def test_probes_stay_for_a_while_after_the_last_user(host: Host) -> None:
+    probed, _ = probes()
+    file = host.file("program", "openssl")
+    pid = host.process(file)
+    probed.consider(file, pid)
+    host.now += 3 * KEPT_SECONDS
+    assert probed.unused() == []
+    host.end(pid)
+    host.now += KEPT_SECONDS - 1
+    assert probed.unused() == []
+    host.now += 2
+    assert probed.unused() == [file.file]
+
+
+def test_a_user_that_nobody_told_of_keeps_the_probes(host: Host) -> None:
+    probed, _ = probes()
+    file = host.file("program", "openssl")
+    first, second = host.process(file), host.process(file)
+    probed.consider(file, first)
+    host.end(first)
+    host.now += KEPT_SECONDS + 1
+    assert probed.unused() == [file.file]
+    probed.consider(file, second)
+    assert probed.unused() == []
+
+
+def test_a_file_that_is_written_to_is_probed_anew(host: Host) -> None:
+    """Its functions are elsewhere now."""
+    probed, attacher = probes()
+    file = host.file("libssl.so.3", "openssl")
+    pid = host.process(file)
+    probed.consider(file, pid)
+    (host.folder / "libssl.so.3").write_text("another")
+    probed.consider(file, pid)
+    assert (len(attacher.attached), attacher.detached) == (2, [1])
+    assert host.looked_into == [file.path] * 2
+
+
+def test_a_file_that_is_gone_keeps_its_probes(host: Host) -> None:
+    """It is mapped still; another way to it is not known."""
+    probed, attacher = probes()
+    file = host.file("libssl.so.3", "openssl")
+    pid = host.process(file)
+    probed.consider(file, pid)
+    (host.folder / "libssl.so.3").unlink()
+    probed.consider(file, pid)
+    assert (len(attacher.attached), attacher.detached) == (1, [])

@@ -1,0 +1,110 @@
+"""A host of files and processes that are only told of, and an attacher that only takes notes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from otel_ebpf.kernel.attacher import Attacher
+from otel_ebpf.kernel.binaries import BinaryError
+from otel_ebpf.kernel.errors import KernelError
+from otel_ebpf.kernel.libraries import Found
+from otel_ebpf.kernel.mappings import Mapping
+from otel_ebpf.kernel.messages import AttachedFile, AttachFile, DetachFile, Done, Point, Reply, Request
+
+
+@dataclass
+class NotingAttacher:
+    """Attaches nothing. `refuses` are paths of which the kernel would not hear."""
+
+    attached: list[tuple[str, int]] = field(default_factory=list)
+    detached: list[int] = field(default_factory=list)
+    refuses: set[str] = field(default_factory=set)
+
+    def handle(self, request: Request) -> Reply:
+        if isinstance(request, AttachFile):
+            self.attached.append((request.path, request.pid))
+            if request.path in self.refuses:
+                raise KernelError("no")
+            return AttachedFile(len(self.attached))
+        assert isinstance(request, DetachFile)
+        self.detached.append(request.token)
+        return Done()
+
+    @property
+    def as_attacher(self) -> Attacher:
+        return cast(Attacher, self)
+
+
+@dataclass
+class Host:
+    """What /proc and the files say. Processes are real, and asleep."""
+
+    folder: Path
+    mapped: dict[int, list[Mapping]] = field(default_factory=dict)
+    holds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    looked_into: list[str] = field(default_factory=list)
+    looked_at: list[int] = field(default_factory=list)
+    now: float = 1000.0
+    ahead: list[Mapping] = field(default_factory=list)
+    _asleep: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def file(self, name: str, *libraries: str, broken: bool = False) -> Mapping:
+        """Make a file that is said to hold libraries."""
+        path = self.folder / name
+        path.write_text(name)
+        self.holds[str(path)] = libraries
+        if broken:
+            self.broken.add(str(path))
+        stat = path.stat()
+        return Mapping(str(path), f"/usr/lib/{name}", (stat.st_dev, stat.st_ino))
+
+    def process(self, *files: Mapping) -> int:
+        """Start a process that is said to have mapped files."""
+        process = subprocess.Popen(["sleep", "300"])
+        self._asleep.append(process)
+        self.mapped[process.pid] = list(files)
+        return process.pid
+
+    def end(self, pid: int) -> None:
+        """End a process."""
+        (process,) = (one for one in self._asleep if one.pid == pid)
+        process.kill()
+        process.wait()
+        self.mapped.pop(pid, None)
+
+    def close(self) -> None:
+        for process in self._asleep:
+            process.kill()
+            process.wait()
+
+    def mappings(self, pid: int) -> list[Mapping]:
+        self.looked_at.append(pid)
+        return self.mapped.get(pid, [])
+
+    def places(self, path: str) -> tuple[Found, ...]:
+        self.looked_into.append(path)
+        if path in self.broken:
+            raise BinaryError("it lies")
+        return tuple(Found(name, (Point("tls_read", 64),)) for name in self.holds[path])
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """Have the modules see this host in place of the real one."""
+    made = Host(tmp_path)
+    monkeypatch.setattr("otel_ebpf.tls_files.executable_mappings", made.mappings)
+    monkeypatch.setattr("otel_ebpf.tls_files.places", made.places)
+    for module in ("tls_libraries", "tls_scan"):
+        monkeypatch.setattr(f"otel_ebpf.{module}.processes", lambda: sorted(made.mapped))
+    monkeypatch.setattr("otel_ebpf.tls_libraries.installed", lambda: made.ahead)
+    monkeypatch.setattr("otel_ebpf.tls_probes.time", SimpleNamespace(monotonic=lambda: made.now))
+    yield made
+    made.close()
