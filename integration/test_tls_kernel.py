@@ -24,8 +24,8 @@ def nginx() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.guest
-@pytest.mark.parametrize("version", ["1.3", "1.2"])
+# In guests not with TLS 1.2: what its handshake settled is missing there, a stated limit (docs/tls.md).
+@pytest.mark.parametrize("version", [pytest.param("1.3", marks=pytest.mark.guest), "1.2"])
 def test_static_files(rung: str, start_agent: Callable[..., Traced], nginx: Server, version: str) -> None:
     """Where the kernel has no TLS, OpenSSL encrypts after all: the spans must be the same."""
     context = certificates().client_context()

@@ -27,7 +27,7 @@ FILES_KEPT: Final = 8192
 _LOOKS: Final = 1000
 """Between two calls of `TlsFiles.go_on`."""
 _LOADERS_LOOK_IN: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
-_INSTALLED: Final = ("libssl.so*", "libgnutls.so*", "libnspr4.so*")
+_INSTALLED: Final = ("libssl.so*", "libgnutls.so*", "libnspr4.so*", "libmbedtls.so*", "libwolfssl.so*")
 _JAVA: Final = "/libjvm.so"
 
 File = tuple[int, int]  # device and inode
