@@ -64,6 +64,7 @@ def test_every_notice_arrives(rung: str, start_agent: StartAgent) -> None:
     """notice_passed, reader_notice: two processes that come and go, and a close at each end."""
     case = PIPELINING["three_in_one_send"]
     traced, _ = observe(start_agent, rung, case.client, case.server)
+    settled(traced.agent.ledger)  # both processes have gone, too
     notices_arrive(traced, 6)
     assert traced.agent.ledger()["notice_ring_full"] == 0
 
