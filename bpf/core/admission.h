@@ -85,7 +85,7 @@ static __noinline struct connection *admit(struct connection *conn, struct sock 
 		if (!wait_lock(conn))
 			return NULL;
 	}
-	if (admitted(process, conn->record.header.server_port)) {
+	if (admitted(process, &conn->record.header)) {
 		conn->record.header.ruleset = ruleset;
 		/* An exchange is of the process that began it, whoever else touches the socket. */
 		if (conn->phase == PHASE_IDLE && conn->record.header.process != tgid)

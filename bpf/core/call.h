@@ -27,8 +27,7 @@ struct call {
 
 struct slot {
 	struct call call; /* first: then the verifier sees no sum before the check for NULL */
-	__u32 locked;
-	__u32 reserved;
+	__u64 owner; /* the thread that has it; 0: it is free */
 };
 
 struct {
@@ -43,7 +42,8 @@ static __always_inline struct call *this_call(__u32 index)
 	return bpf_map_lookup_elem(&slots, &index);
 }
 
-static __always_inline bool take_slot(__u32 *index)
+/* The first slot from this CPU's on whose owner is `owner`, and is `next` from then on. */
+static __always_inline bool pass_slot(__u32 *index, __u64 owner, __u64 next)
 {
 	__u32 start = bpf_get_smp_processor_id();
 
@@ -52,11 +52,22 @@ static __always_inline bool take_slot(__u32 *index)
 
 		*index = (start + i) % SLOTS;
 		slot = bpf_map_lookup_elem(&slots, index);
-		if (slot && COMPARE_AND_SWAP(&slot->locked, 0, 1) == 0)
+		if (slot && COMPARE_AND_SWAP(&slot->owner, owner, next) == owner)
 			return true;
 	}
 	account(LEDGER_EVENT_CONTENDED);
 	return false;
+}
+
+static __always_inline bool take_slot(__u32 *index)
+{
+	return pass_slot(index, 0, bpf_get_current_pid_tgid());
+}
+
+/* The slot that this thread has taken already. */
+static __always_inline bool find_slot(__u32 *index)
+{
+	return pass_slot(index, bpf_get_current_pid_tgid(), bpf_get_current_pid_tgid());
 }
 
 static __always_inline void give_slot(__u32 index)
@@ -65,7 +76,7 @@ static __always_inline void give_slot(__u32 index)
 
 	asm volatile("" ::: "memory");
 	if (slot)
-		*(volatile __u32 *)&slot->locked = 0;
+		*(volatile __u64 *)&slot->owner = 0;
 }
 #else
 /* One for each CPU and for each direction of the call, whose hooks do not nest. */
@@ -85,6 +96,11 @@ static __always_inline bool take_slot(__u32 *index)
 {
 	*index = 0;
 	return true;
+}
+
+static __always_inline bool find_slot(__u32 *index)
+{
+	return take_slot(index);
 }
 
 static __always_inline void give_slot(__u32 index)

@@ -180,17 +180,19 @@ static __noinline struct process_control *current_process(__u32 tgid)
 	return known;
 }
 
-/* Whether the discovery rules let this process's traffic on the service port through. A port that is not
- * known yet may be any: user space decides of what comes without one. */
-static __always_inline bool admitted(const struct process_control *process, __u16 port)
+/* Whether the discovery rules let this process's traffic on a connection through. Where the socket is not
+ * known the port may be any: user space decides of what comes without one. */
+static __always_inline bool admitted(const struct process_control *process,
+				     const struct record_header *header)
 {
+	__u16 port = header->server_port;
 	struct port_rules *rules;
 
 	if (!process || process->verdict == VERDICT_UNKNOWN)
 		return true;
 	if (process->verdict == VERDICT_OFF)
 		return false;
-	if (!port)
+	if (header->transport == TRANSPORT_UNKNOWN)
 		return true;
 	if (!process->include_ports && !process->exclude_ports)
 		return true;

@@ -19,7 +19,7 @@ struct tls_call {
 	__u64 entered; /* time */
 	__u64 socket; /* of the socket calls that were made within, the last; 0: none was */
 	__u64 moved_at; /* time of it */
-	__u32 length; /* the application's */
+	__u32 length; /* bytes that have passed, at the return */
 	__u8 kind; /* enum tls_call_kind */
 	__u8 method; /* enum tls_method: how `socket` is known */
 	__u8 nested_only; /* may be no TLS at all: an encrypted socket within is the proof that it is */

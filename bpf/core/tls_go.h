@@ -11,7 +11,7 @@
 #define GO_INTERFACE_VALUE 8
 #define GO_DESCRIPTOR 16
 
-static __noinline struct sock *go_socket(__u64 tls_conn)
+static __always_inline struct sock *go_socket(__u64 tls_conn)
 {
 	__u64 connection = 0, descriptor_of = 0;
 	__s32 descriptor = -1;
@@ -31,38 +31,36 @@ static __always_inline void enter_go(__u64 goroutine, __u64 tls_conn, __u64 buff
 	enter_library(goroutine, &call);
 }
 
-static __always_inline void leave_go(__u64 goroutine, long result)
+static __always_inline void pass_go(struct pt_regs *ctx, struct tls_call *call, long length)
 {
-	struct tls_call_key key = key_of(goroutine, false);
-	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &key);
+	call->socket = (__u64)go_socket(call->session);
+	call->method = call->socket ? TLS_METHOD_API : TLS_METHOD_NONE;
+	pass(ctx, call, length);
+}
 
-	if (!call)
+static __always_inline void leave_go(struct pt_regs *ctx)
+{
+	struct tls_call_key key = key_of(GO_GOROUTINE(ctx), false);
+	struct tls_call *known = bpf_map_lookup_elem(&tls_calls, &key), call;
+
+	if (!known)
 		return;
-	pass(call, (__u64)go_socket(call->session), result);
+	call = *known;
 	bpf_map_delete_elem(&tls_calls, &key);
+	pass_go(ctx, &call, GO_WORD1(ctx));
 }
 
 /* A server's next request may be read, by another goroutine, before the write of its response returns:
  * so what is written counts from the start. */
-static __always_inline void write_go(__u64 tls_conn, __u64 buffer, __s64 length)
+static __always_inline void write_go(struct pt_regs *ctx)
 {
-	struct call *scratch;
-	__u32 slot;
+	struct tls_call call = { .session = GO_WORD1(ctx),
+				 .buffer = GO_WORD2(ctx),
+				 .kind = TLS_WRITES,
+				 .entered = bpf_ktime_get_boot_ns() };
 
-	if (refuse_excluded(bpf_get_current_pid_tgid() >> 32) || length <= 0 || !take_slot(&slot))
-		return;
-	scratch = this_call(slot);
-	if (scratch) {
-		__builtin_memset(&scratch->tls, 0, sizeof(scratch->tls));
-		scratch->tls.session = tls_conn;
-		scratch->tls.buffer = buffer;
-		scratch->tls.kind = TLS_WRITES;
-		scratch->tls.entered = bpf_ktime_get_boot_ns();
-		scratch->tls.socket = (__u64)go_socket(tls_conn);
-		scratch->tls.method = TLS_METHOD_API;
-		on_plaintext(length, slot);
-	}
-	give_slot(slot);
+	if (!refuse_excluded(bpf_get_current_pid_tgid() >> 32))
+		pass_go(ctx, &call, GO_WORD3(ctx));
 }
 
 #endif

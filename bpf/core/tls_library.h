@@ -21,11 +21,10 @@ static __always_inline void enter_library(__u64 caller, const struct tls_call *c
 		bpf_map_update_elem(&tls_calls, &key, call, BPF_ANY);
 }
 
-static __always_inline void enter(__u64 session, __u64 buffer, __u64 length, __u64 result_at, __u8 kind)
+static __always_inline void enter(__u64 session, __u64 buffer, __u64 result_at, __u8 kind)
 {
 	struct tls_call call = { .session = session,
 				 .buffer = buffer,
-				 .length = length,
 				 .result_at = result_at,
 				 .kind = kind,
 				 .entered = bpf_ktime_get_boot_ns() };
@@ -39,11 +38,10 @@ static __always_inline void enter(__u64 session, __u64 buffer, __u64 length, __u
 #define PR_DESC_LAYERED 4
 #define PR_LOWER 16
 
-static __always_inline void enter_layer(__u64 descriptor, __u64 buffer, __s32 length, __u8 kind)
+static __always_inline void enter_layer(__u64 descriptor, __u64 buffer, __u8 kind)
 {
 	struct tls_call call = { .session = descriptor,
 				 .buffer = buffer,
-				 .length = length,
 				 .kind = kind,
 				 .nested_only = 1,
 				 .entered = bpf_ktime_get_boot_ns() };
@@ -67,9 +65,19 @@ static __always_inline void expect_socket(__u64 pointer, __u32 descriptor)
 			(__u64)socket_of((struct task_struct *)bpf_get_current_task(), descriptor);
 }
 
-/* The call that is in progress has passed `length` bytes. It waits in a slot and not on the stack, of which
- * old verifiers allow little below. */
-static __always_inline void pass(const struct tls_call *call, __u64 socket, long length)
+int tls_plaintext(struct pt_regs *ctx);
+
+/* Never changed. Plaintext has one program and not one for each hook, as the verifier takes half a second for it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, int(struct pt_regs *));
+} plaintext SEC(".maps")
+= { .values = { [0] = (void *)&tls_plaintext } };
+
+/* `length` bytes of plaintext have passed in the call: does not return. */
+static __always_inline void pass(struct pt_regs *ctx, const struct tls_call *call, long length)
 {
 	struct call *scratch;
 	__u32 slot;
@@ -79,11 +87,8 @@ static __always_inline void pass(const struct tls_call *call, __u64 socket, long
 	scratch = this_call(slot);
 	if (scratch) {
 		scratch->tls = *call;
-		if (socket) {
-			scratch->tls.socket = socket;
-			scratch->tls.method = TLS_METHOD_API;
-		}
-		on_plaintext(length, slot);
+		scratch->tls.length = length;
+		bpf_tail_call(ctx, &plaintext, 0);
 	}
 	give_slot(slot);
 }
@@ -102,24 +107,26 @@ static __always_inline void forget_received(void)
 }
 
 /* A call has returned `result`, or 1 and the number elsewhere. */
-static __always_inline void leave(int result)
+static __always_inline void leave(struct pt_regs *ctx)
 {
 	struct tls_call_key key = key_of(bpf_get_current_pid_tgid(), false);
-	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &key);
+	struct tls_call *known = bpf_map_lookup_elem(&tls_calls, &key), call;
+	int result = RESULT(ctx);
 	__u64 length = result;
 
-	if (!call)
+	if (!known)
 		return;
-	if (result <= 0 && call->kind == TLS_READS)
+	call = *known;
+	bpf_map_delete_elem(&tls_calls, &key);
+	if (result <= 0 && call.kind == TLS_READS)
 		forget_received();
-	if (call->result_at) {
+	if (call.result_at) {
 		length = 0;
 		if (result == 1)
-			bpf_probe_read_user(&length, sizeof(length), (void *)call->result_at);
+			bpf_probe_read_user(&length, sizeof(length), (void *)call.result_at);
 	}
-	if (call->kind != TLS_BINDS)
-		pass(call, 0, length);
-	bpf_map_delete_elem(&tls_calls, &key);
+	if (call.kind != TLS_BINDS)
+		pass(ctx, &call, length);
 }
 
 /* The program has asked which protocol ALPN chose: in TLS 1.3 nobody else can know. */

@@ -63,24 +63,25 @@ static __noinline void await_send(const struct tls_call *call, __u32 length)
 	thread->written = length < 16384 ? length : 16384;
 }
 
-/* `length` bytes of plaintext have passed, as the slot's `tls` says. Global for the same reasons as
- * `scan_step`. */
-__noinline int on_plaintext(__u32 length, __u32 slot)
+/* Plaintext has passed, as the slot's `tls` says. */
+static __always_inline void on_plaintext(__u32 slot)
 {
 	struct call *scratch = this_call(slot);
 	struct tls_session *session;
 	const struct tls_call *call;
 	struct connection *conn;
+	__u32 length;
 
 	if (!scratch)
-		return 0;
+		return;
 	call = &scratch->tls;
+	length = call->length;
 	session = find_session(call->session, !call->nested_only || call->socket);
 	if (!session)
-		return 0;
+		return;
 	conn = enter_plain(session, call, length);
 	if (!conn)
-		return 0;
+		return;
 	scratch->now = time_of(conn, call);
 	scratch->thread = bpf_get_current_pid_tgid();
 	scratch->io.base = call->buffer;
@@ -90,7 +91,6 @@ __noinline int on_plaintext(__u32 length, __u32 slot)
 	if (call->kind == TLS_WRITES && !is_socket(session->socket))
 		await_send(call, length);
 	release(conn);
-	return 0;
 }
 
 #endif

@@ -11,6 +11,19 @@ char LICENSE[] SEC("license")
 
 #define MSG_PEEK 2 /* PR_MSG_PEEK is the same */
 
+/* Behind `pass`: attached to nothing. */
+SEC("?uprobe")
+int tls_plaintext(struct pt_regs *ctx)
+{
+	__u32 slot;
+
+	if (find_slot(&slot)) {
+		on_plaintext(slot);
+		give_slot(slot);
+	}
+	return 0;
+}
+
 static __always_inline __u8 reads_or_peeks(__u32 flags)
 {
 	return flags & MSG_PEEK ? TLS_BINDS : TLS_READS;
@@ -19,14 +32,14 @@ static __always_inline __u8 reads_or_peeks(__u32 flags)
 SEC("?uprobe")
 int tls_read(struct pt_regs *ctx)
 {
-	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), 0, TLS_READS);
+	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), 0, TLS_READS);
 	return 0;
 }
 
 SEC("?uprobe")
 int tls_write(struct pt_regs *ctx)
 {
-	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), 0, TLS_WRITES);
+	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), 0, TLS_WRITES);
 	return 0;
 }
 
@@ -34,7 +47,7 @@ int tls_write(struct pt_regs *ctx)
 SEC("?uprobe")
 int tls_recv(struct pt_regs *ctx)
 {
-	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), 0, reads_or_peeks(ARGUMENT4(ctx)));
+	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), 0, reads_or_peeks(ARGUMENT4(ctx)));
 	return 0;
 }
 
@@ -42,21 +55,21 @@ int tls_recv(struct pt_regs *ctx)
 SEC("?uprobe")
 int tls_layer_read(struct pt_regs *ctx)
 {
-	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), TLS_READS);
+	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), TLS_READS);
 	return 0;
 }
 
 SEC("?uprobe")
 int tls_layer_recv(struct pt_regs *ctx)
 {
-	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), reads_or_peeks(ARGUMENT4(ctx)));
+	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), reads_or_peeks(ARGUMENT4(ctx)));
 	return 0;
 }
 
 SEC("?uprobe")
 int tls_layer_write(struct pt_regs *ctx)
 {
-	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), TLS_WRITES);
+	enter_layer(ARGUMENT1(ctx), ARGUMENT2(ctx), TLS_WRITES);
 	return 0;
 }
 
@@ -64,14 +77,14 @@ int tls_layer_write(struct pt_regs *ctx)
 SEC("?uprobe")
 int tls_read_ex(struct pt_regs *ctx)
 {
-	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), ARGUMENT4(ctx), TLS_READS);
+	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT4(ctx), TLS_READS);
 	return 0;
 }
 
 SEC("?uprobe")
 int tls_write_ex(struct pt_regs *ctx)
 {
-	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), ARGUMENT4(ctx), TLS_WRITES);
+	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT4(ctx), TLS_WRITES);
 	return 0;
 }
 
@@ -79,7 +92,7 @@ int tls_write_ex(struct pt_regs *ctx)
 SEC("?uprobe")
 int tls_sendfile(struct pt_regs *ctx)
 {
-	enter(ARGUMENT1(ctx), 0, 0, 0, TLS_WRITES);
+	enter(ARGUMENT1(ctx), 0, 0, TLS_WRITES);
 	return 0;
 }
 
@@ -87,14 +100,14 @@ int tls_sendfile(struct pt_regs *ctx)
 SEC("?uprobe")
 int tls_peek(struct pt_regs *ctx)
 {
-	enter(ARGUMENT1(ctx), 0, 0, 0, TLS_BINDS);
+	enter(ARGUMENT1(ctx), 0, 0, TLS_BINDS);
 	return 0;
 }
 
 SEC("?uprobe")
 int tls_protocol(struct pt_regs *ctx)
 {
-	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), 0, ARGUMENT3(ctx), TLS_ASKS);
+	enter(ARGUMENT1(ctx), ARGUMENT2(ctx), ARGUMENT3(ctx), TLS_ASKS);
 	return 0;
 }
 
@@ -108,7 +121,7 @@ int tls_protocol_return(struct pt_regs *ctx)
 SEC("?uretprobe")
 int tls_return(struct pt_regs *ctx)
 {
-	leave(RESULT(ctx));
+	leave(ctx);
 	return 0;
 }
 
@@ -139,7 +152,7 @@ int go_tls_read(struct pt_regs *ctx)
 SEC("?uprobe")
 int go_tls_write(struct pt_regs *ctx)
 {
-	write_go(GO_WORD1(ctx), GO_WORD2(ctx), GO_WORD3(ctx));
+	write_go(ctx);
 	return 0;
 }
 
@@ -147,6 +160,6 @@ int go_tls_write(struct pt_regs *ctx)
 SEC("?uprobe")
 int go_tls_return(struct pt_regs *ctx)
 {
-	leave_go(GO_GOROUTINE(ctx), GO_WORD1(ctx));
+	leave_go(ctx);
 	return 0;
 }

@@ -86,16 +86,20 @@ def settled(read: Callable[[], dict[str, int]]) -> dict[str, int]:
     """Read the ledger until two readings agree and the books balance, or time is up.
 
     The entries are not read at one instant: under traffic a reading can be off by what passed
-    meanwhile. The last reading is returned, balanced or not; the caller asserts. Events that are
-    filtered go on for as long as anything on the host talks, and are not waited for.
+    meanwhile. A last reading at rest is returned, balanced or not; the caller asserts. Entries that never
+    come to rest are an error: the agent then takes in what it should not. Events that are filtered
+    go on for as long as anything on the host talks, and are not waited for.
     """
+    previous: dict[str, int] = {}
     last: dict[str, int] = {}
 
-    def is_settled() -> bool:
-        nonlocal last
-        previous, last = last, read()
-        same = all(previous.get(name) == last[name] for name in _IN_BOOKS)
-        return same and not imbalances(last)
+    def moving() -> list[str]:
+        return [name for name in _IN_BOOKS if previous.get(name) != last[name]]
 
-    wait_until(is_settled, every=0.1)
+    def is_settled() -> bool:
+        nonlocal previous, last
+        previous, last = last, read()
+        return not moving() and not imbalances(last)
+
+    assert wait_until(is_settled, every=0.1) or not moving(), f"still counting: {moving()}"
     return last

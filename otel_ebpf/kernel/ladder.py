@@ -129,7 +129,7 @@ LADDERS: Ladders = {
                 *("tls_read", "tls_write", "tls_read_ex", "tls_write_ex", "tls_sendfile", "tls_peek"),
                 *("tls_recv", "tls_layer_read", "tls_layer_recv", "tls_layer_write"),
                 *("tls_return", "tls_set_fd", "tls_free", "tls_protocol", "tls_protocol_return"),
-                *("go_tls_read", "go_tls_write", "go_tls_return"),
+                *("go_tls_read", "go_tls_write", "go_tls_return", "tls_plaintext"),
             ),
             "",
             attach_type=UPROBE_MULTI,  # older kernels do not look at it
