@@ -91,4 +91,6 @@ def test_java_makes_no_server_span(traced: Traced) -> None:
         measured = drive(port, ["/json"] * 4, mark=mark, tls=certificates().client_context())
         clients = traced.backend.expect(4, port=port, kind=CLIENT, mark=mark)
         check(CLIENT, clients, measured, port=port, method="GET", tls="1.3")
-        traced.backend.expect_none(port=port, kind=SERVER, seconds=0.5)
+        assert wait_until(lambda: traced.agent.unread(server.program.pid))
+        assert traced.agent.unread(server.program.pid) == "java"
+        traced.backend.expect_none(port=port, kind=SERVER, seconds=0)

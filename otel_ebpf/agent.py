@@ -35,7 +35,7 @@ from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, 
 from otel_ebpf.kernel.misses import Misses
 from otel_ebpf.kernel.pace import Pace
 from otel_ebpf.kernel.reader import BATCH_BYTES, Reader
-from otel_ebpf.kernel.records import Close, Exchange, Kind, Piece, ProcessSeen, Record
+from otel_ebpf.kernel.records import Capture, Close, Exchange, Kind, Piece, ProcessSeen, Record
 from otel_ebpf.kernel.ring_buffer import RingBuffer
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.kernel.trace_ids import TraceIds
@@ -61,6 +61,7 @@ SILENCE_NS: Final = 120_000_000
 FORGET_UNIX_NS: Final = 60_000_000_000
 LAST_READ_SECONDS: Final = 0.3
 _EXCHANGE: Final = int(Kind.EXCHANGE)
+_TLS: Final = int(Capture.TLS)
 
 
 def attach_request(config: Config, ids: TraceIds) -> Attach:
@@ -76,6 +77,7 @@ def attach_request(config: Config, ids: TraceIds) -> Attach:
         processes=capture.processes,
         id_secret=ids,
         tls=config.tls.enabled,
+        tls_left_out=bool(config.tls.exclude_services),
     )
 
 
@@ -123,7 +125,9 @@ class Agent:
         self._libraries.start()
         self._misses = Misses(attached.programs, attached.links)
         self._tables.set_port_rules(self._discovery.port_rules())
-        self._control = Control(self._attacher, self._tables, self._discovery)
+        self._control = Control(
+            self._attacher, self._tables, self._discovery, self._config.tls.exclude_services
+        )
         self._ring = RingBuffer(attached.maps["records"], self._config.capture.ring_bytes)
         self._likenesses = Likenesses()
         self._reader = Reader(self._ring, self._shard, self._likenesses)
@@ -262,11 +266,18 @@ class Agent:
                 self._signals.call(call, self._services.service_of(call.record.vantage))
             self._signals.handshakes.closed(record)
 
+    def _observed(self, record: Exchange | Piece) -> Service | None:
+        """Return the service of a record, None where the configuration wants nothing of it."""
+        service = self._services.admitted(record.vantage)
+        if service is not None and record.flags & _TLS and self._control.leaves_out_tls(service):
+            return None
+        return service
+
     def _take_exchange(self, record: Exchange) -> None:
         if record.kind != _EXCHANGE:
             self._take_like_exchange(record)
             return
-        service = self._services.admitted(record.vantage)
+        service = self._observed(record)
         if service is None:
             self._shard.counts[Entry.PROTOCOL_DISCOVERY] += 1
             return
@@ -289,7 +300,7 @@ class Agent:
             self._protocols.amend(record)
 
     def _take_piece(self, record: Piece) -> None:
-        if self._services.admitted(record.vantage) is None:
+        if self._observed(record) is None:
             self._shard.counts[Entry.PROTOCOL_STREAM_DISCOVERY] += 1
             self._control.ignore(record.socket, record.connection)
             return

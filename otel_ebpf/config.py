@@ -136,7 +136,10 @@ class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     libraries: Annotated[
         tuple[TlsLibrary, ...],
-        Meta(description="Which ones. `openssl` is also BoringSSL and LibreSSL, `go` is Go's crypto/tls."),
+        Meta(
+            max_length=7,
+            description="Which ones. `openssl` is also BoringSSL and LibreSSL, `go` is Go's crypto/tls.",
+        ),
     ] = ("openssl", "gnutls", "go", "mbedtls", "wolfssl", "nss", "s2n")
     exclude: Annotated[
         tuple[Glob, ...],
@@ -144,6 +147,13 @@ class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             max_length=1000,
             description="Globs for the paths, as programs see them, of libraries and executables that get "
             "no probes.",
+        ),
+    ] = ()
+    exclude_services: Annotated[
+        tuple[Glob, ...],
+        Meta(
+            max_length=1000,
+            description="Globs for the `service.name` of services whose requests over TLS are not read.",
         ),
     ] = ()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Final
 
 from otel_ebpf.identity.discovery import Decision, Discovery
@@ -18,15 +20,20 @@ logger = logging.getLogger(__name__)
 
 MODE_STREAM: Final = 1  # enum connection_mode
 MODE_IGNORED: Final = 2
+LEFT_OUT_TLS: Final = 1  # enum left_out
 
 
 class Control:
     """A `protocols.base.ConnectionControl`, and where discovery's decisions go."""
 
-    def __init__(self, attacher: Attacher, tables: Tables, discovery: Discovery) -> None:
+    def __init__(
+        self, attacher: Attacher, tables: Tables, discovery: Discovery, without_tls: Sequence[str] = ()
+    ) -> None:
+        """`without_tls` are globs for the names of services whose TLS is left out."""
         self._attacher = attacher
         self._tables = tables
         self._discovery = discovery
+        self._without_tls = without_tls
         self._ruleset = discovery.ruleset
         self._changed = False
 
@@ -40,16 +47,22 @@ class Control:
 
     def decided(self, process: Process, service: Service, decision: Decision) -> None:
         """Hand the kernel a decision on a process. Without rules there is nothing to hand."""
-        if self._discovery.unrestricted:
+        left_out = LEFT_OUT_TLS if self.leaves_out_tls(service) else 0
+        if self._discovery.unrestricted and not left_out:
             return
         self._changed |= self._tables.decide_process(
             process.pid,
             process.start,
             self._ruleset,
             verdict=decision.wire_verdict,
+            left_out=left_out,
             include=decision.include_ports,
             exclude=decision.exclude_ports,
         )
+
+    def leaves_out_tls(self, service: Service) -> bool:
+        """Say whether what a service says by TLS is not wanted."""
+        return any(fnmatchcase(service.name, pattern) for pattern in self._without_tls)
 
     def flush(self) -> None:
         """After a batch: have the kernel look again at connections it took in before the decisions."""

@@ -22,6 +22,7 @@ const volatile __u32 data_end = 2304;
 const volatile __u32 capture_limit = 1024;
 const volatile __u64 id_secret_low = 0;
 const volatile __u64 id_secret_high = 0;
+const volatile __u32 tls_left_out = 0; /* whether any process may have LEFT_OUT_TLS */
 /* The agent's pid namespace as bpf_get_ns_current_pid_tgid wants it; 0: the initial one. */
 const volatile __u64 agent_namespace_device = 0;
 const volatile __u64 agent_namespace_inode = 0;

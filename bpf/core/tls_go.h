@@ -59,7 +59,7 @@ static __always_inline void write_go(struct pt_regs *ctx)
 				 .kind = TLS_WRITES,
 				 .entered = bpf_ktime_get_boot_ns() };
 
-	if (!refuse_excluded(bpf_get_current_pid_tgid() >> 32))
+	if (!refuse_plaintext())
 		pass_go(ctx, &call, GO_WORD3(ctx));
 }
 

@@ -13,11 +13,26 @@ static __always_inline struct tls_call_key key_of(__u64 caller, bool asks)
 				      .asks = asks };
 }
 
+/* Whether no plaintext of this process is wanted. What is left out of it is counted as ciphertext, where the
+ * sockets are. */
+static __always_inline bool refuse_plaintext(void)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct process_control *process;
+
+	if (refuse_excluded(tgid))
+		return true;
+	if (!tls_left_out)
+		return false;
+	process = bpf_map_lookup_elem(&processes, &tgid);
+	return process && process->left_out & LEFT_OUT_TLS;
+}
+
 static __always_inline void enter_library(__u64 caller, const struct tls_call *call)
 {
 	struct tls_call_key key = key_of(caller, call->kind == TLS_ASKS);
 
-	if (!refuse_excluded(bpf_get_current_pid_tgid() >> 32))
+	if (!refuse_plaintext())
 		bpf_map_update_elem(&tls_calls, &key, call, BPF_ANY);
 }
 

@@ -209,7 +209,7 @@ enum connection_mode {
 struct process_control {
 	__u8 verdict; /* enum verdict */
 	__u8 announced; /* its RECORD_PROCESS has been sent */
-	__u16 signals; /* bit set of what to report; reserved for later parts */
+	__u16 left_out; /* bit set of enum left_out */
 	__u32 ruleset; /* generation of the decision */
 	__u32 service; /* user space's number for the service */
 	__u32 sampler_threshold; /* reserved for sampling in the kernel */
@@ -218,6 +218,10 @@ struct process_control {
 	__u32 request_capture; /* 0: the default */
 	__u32 response_capture;
 	__u64 start; /* boot time of the process's start: tells a reused pid */
+};
+
+enum left_out {
+	LEFT_OUT_TLS = 1, /* what the process says by TLS */
 };
 
 /* Map `ports`: port -> the rules that name it. */

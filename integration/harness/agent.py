@@ -62,7 +62,9 @@ class Agent:
         self._process: subprocess.Popen[bytes] | None = None
 
     def _configuration(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        merged: dict[str, Any] = {key: dict(value) for key, value in config.items()}
+        merged: dict[str, Any] = {
+            key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()
+        }
         if os.environ.get("OTEL_EBPF_GUEST"):  # emulated, the verifier takes twice as long with it
             merged.setdefault("tls", {"enabled": False})
         if self.rung:
@@ -184,6 +186,11 @@ class Agent:
     def ledger(self) -> dict[str, int]:
         """Every entry of the ledger, now."""
         return {name: int(value) for name, value in self.status()["ledger"].items()}
+
+    def unread(self, pid: int) -> str:
+        """Why the TLS of a process cannot be read, in one word; empty if it can, or has not been told yet."""
+        told = self.status()["tls"]["unread"]
+        return next((str(one["reason"]) for one in told if one["pid"] == pid), "")
 
     def rung_in_use(self) -> str:
         """The rung on which `tcp_payload` stands."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,26 +105,11 @@ def gnutls() -> Iterator[Server]:
         yield server
 
 
-def _found(start: Start) -> Start:
-    """Give the agent the time to look into an executable that holds its own library and is new to it.
-
-    What comes before is not seen: docs/tls.md.
-    """
-
-    @contextmanager
-    def started() -> Iterator[Server]:
-        with start() as server:
-            time.sleep(1)
-            yield server
-
-    return started
-
-
 TLS_APPLICATIONS: dict[str, Start] = {
     "threaded_tls": _script([sys.executable, SERVERS / "threaded.py"], "threaded"),
     "uvicorn_tls": uvicorn,
     "gunicorn_tls": gunicorn,
-    "node_tls": _found(_script(["node", SERVERS / "node_server.js"], "node_server")),
+    "node_tls": _script(["node", SERVERS / "node_server.js"], "node_server"),
     "webrick_tls": _script(["ruby", SERVERS / "webrick_server.rb"], "webrick_server"),
 }
 TLS_STATIC: dict[str, Start] = {

@@ -175,6 +175,7 @@ def _constants(request: Attach) -> dict[str, int]:
         "data_end": _data_end(request),
         "id_secret_low": request.id_secret[0],
         "id_secret_high": request.id_secret[1],
+        "tls_left_out": int(request.tls_left_out),
         "agent_namespace_device": namespace.st_dev if inside else 0,
         "agent_namespace_inode": namespace.st_ino if inside else 0,
     }

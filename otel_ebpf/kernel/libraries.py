@@ -6,7 +6,7 @@ say how many bytes passed: by their result, or, as OpenSSL's `_ex` functions, at
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
@@ -137,7 +137,7 @@ def places(path: str) -> tuple[Found, ...]:
         if elf.is_go():
             return _places_in_go(elf)
         wanted = {hook.symbol for library in LIBRARIES for hook in library.hooks}
-        functions = elf.functions(wanted)
+        functions = elf.functions(wanted, enough=_tells)
         found = []
         for library in LIBRARIES:
             if not library.needs <= functions.keys():
@@ -150,6 +150,11 @@ def places(path: str) -> tuple[Found, ...]:
                 points += _points(elf, hook, function)
             found.append(Found(library.name, tuple(points)))
         return tuple(found)
+
+
+def _tells(names: Collection[str]) -> bool:
+    """Say whether these functions are those of a library."""
+    return any(library.needs <= set(names) for library in LIBRARIES)
 
 
 def _points(elf: Elf, hook: Hook, function: Function) -> list[Point]:

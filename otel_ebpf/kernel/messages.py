@@ -26,6 +26,7 @@ class Attach:
     processes: int = 8192
     id_secret: tuple[int, int] = (0, 0)
     tls: bool = True
+    tls_left_out: bool = False  # whether a decision may leave out a process's TLS
 
 
 @dataclass(frozen=True, slots=True)

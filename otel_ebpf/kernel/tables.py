@@ -42,10 +42,10 @@ class Tables:
         return totals
 
     def decide_process(
-        self, pid: int, start: int, ruleset: int, *, verdict: int, include: int, exclude: int
+        self, pid: int, start: int, ruleset: int, *, verdict: int, left_out: int, include: int, exclude: int
     ) -> bool:
-        """Write the discovery rules' decision about a process. False when it is gone already."""
-        value = PROCESS_CONTROL.pack(verdict, 1, 0, ruleset, 0, 0, include, exclude, 0, 0, start)
+        """Write the configuration's decision about a process. False when it is gone already."""
+        value = PROCESS_CONTROL.pack(verdict, 1, left_out, ruleset, 0, 0, include, exclude, 0, 0, start)
         try:
             self._update("processes", ctypes.c_uint32(pid), value, _EXIST)
         except KernelError:

@@ -5,7 +5,7 @@ Source: the System V gABI, chapters 4 and 5. Only what x86-64 and arm64 hosts ru
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from otel_ebpf.kernel.binaries import build_info, prefixes, symbols
 from otel_ebpf.kernel.binaries.errors import BinaryError
+from otel_ebpf.kernel.binaries.gnu_hash import GnuHash
 from otel_ebpf.kernel.binaries.image import Image
 
 _HEADER = Struct("<4sBB10x2xH12xQQ6x5H")
@@ -28,6 +29,7 @@ _NOBITS = 8
 _COMPRESSED = 0x800
 _SYMTAB = 2
 _DYNSYM = 11
+_GNU_HASH = 0x6FFFFFF6
 _VERSIONS = 0x6FFFFFFF
 _MANY = 0xFFFF
 _USER_SPACE = 1 << 63
@@ -107,17 +109,21 @@ class Elf:
         """Close the file."""
         self.image.close()
 
-    def functions(self, names: Collection[str]) -> dict[str, Function]:
+    def functions(
+        self, names: Collection[str], enough: Callable[[Collection[str]], bool] = lambda found: False
+    ) -> dict[str, Function]:
         """Return those of `names` that are functions defined here, with their place.
 
-        .dynsym is asked first, .symtab for what is still missing. Imports, and functions that the loader
-        chooses among at run time (GNU_IFUNC), are not defined here. Raises `BinaryError`.
+        .dynsym is asked first, and .symtab for what is still missing, unless what was found is `enough`.
+        Imports, and functions that the loader chooses among at run time (GNU_IFUNC), are not defined here.
+        Raises `BinaryError`.
         """
         found: dict[str, Function] = {}
         for kind in (_DYNSYM, _SYMTAB):
             missing = set(names) - found.keys()
-            table = self._symbol_table(kind) if missing else None
-            for symbol in symbols.find(self.image, table, missing) if table else ():
+            if not missing or enough(found.keys()):
+                break
+            for symbol in self._symbols(kind, missing):
                 place = self.function(symbol.address, symbol.size)
                 if place is not None:
                     found.setdefault(symbol.name, place)
@@ -223,6 +229,15 @@ class Elf:
         for name, kind, flags, _, offset, size, link, _, _, entry in headers:
             text = texts[name : name + _LONGEST_NAME].partition(b"\0")[0]
             self.sections.append(Section(text, kind, offset, size, link, entry, bool(flags & _COMPRESSED)))
+
+    def _symbols(self, kind: int, names: Collection[str]) -> list[symbols.Symbol]:
+        table = self._symbol_table(kind)
+        if table is None:
+            return []
+        hashes = next((one for one in self.sections if one.kind == _GNU_HASH), None)
+        if hashes is None or kind != _DYNSYM:
+            return symbols.find(self.image, table, names)
+        return symbols.look_up(self.image, table, GnuHash(self.image, hashes.offset, hashes.size), names)
 
     def _symbol_table(self, kind: int) -> symbols.Table | None:
         index = next((index for index, one in enumerate(self.sections) if one.kind == kind), None)

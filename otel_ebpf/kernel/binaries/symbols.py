@@ -7,14 +7,16 @@ for five names and no memory to speak of.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from struct import Struct
 from typing import NamedTuple
 
 from otel_ebpf.kernel.binaries.errors import BinaryError
+from otel_ebpf.kernel.binaries.gnu_hash import GnuHash
 from otel_ebpf.kernel.binaries.image import Image
 
 _SYMBOL = Struct("<IBBHQQ")
+_NAME = Struct("<I")
 _VERSION = Struct("<H")
 _WORDS = _SYMBOL.size // 4
 _PIECE = 10_000 * _SYMBOL.size
@@ -53,24 +55,57 @@ def find(image: Image, table: Table, names: Collection[str]) -> list[Symbol]:
 
     Raises `BinaryError`.
     """
-    if table.stride != _SYMBOL.size:
-        raise BinaryError(f"the symbols at {table.offset:#x} have {table.stride} bytes each, not 24")
-    if table.size // table.stride > _MOST_SYMBOLS:
-        raise BinaryError(f"{table.size // table.stride} symbols are more than is believable")
+    _check(table)
     # At all places, and not only behind a zero byte: linkers store "read" as the tail of "my_read".
     needles = {name.encode() + b"\0": name for name in names if name and "\0" not in name}
     places = {
         place - table.strings: needles[needle]
         for needle, place in image.search(needles.keys(), table.strings, table.strings_size)
     }
+    found = ((index, raw, places[_NAME.unpack_from(raw)[0]]) for index, raw in _at(image, table, places))
+    return _functions(image, table, found)
+
+
+def look_up(image: Image, table: Table, hashes: GnuHash, names: Collection[str]) -> list[Symbol]:
+    """Return what `find` does, by the hash table that belongs to `table`. Raises `BinaryError`."""
+    _check(table)
+    return _functions(image, table, _hashed(image, table, hashes, names))
+
+
+def _check(table: Table) -> None:
+    if table.stride != _SYMBOL.size:
+        raise BinaryError(f"the symbols at {table.offset:#x} have {table.stride} bytes each, not 24")
+    if table.size // table.stride > _MOST_SYMBOLS:
+        raise BinaryError(f"{table.size // table.stride} symbols are more than is believable")
+
+
+def _functions(image: Image, table: Table, found: Iterable[tuple[int, bytes, str]]) -> list[Symbol]:
+    """Return those that are functions and defined here, of (index, bytes, name) each."""
     ranked = []
-    for index, raw in _at(image, table, places):
-        name, info, _, section, address, size = _SYMBOL.unpack(raw)
+    for index, raw, name in found:
+        _, info, _, section, address, size = _SYMBOL.unpack(raw)
         defined = section != _UNDEFINED and (section < _RESERVED or section == _MANY)
         if info & 15 == _FUNCTION and defined:
             rank = (_hidden(image, table, index), info >> 4 == _LOCAL, index)
-            ranked.append((rank, Symbol(places[name], address, size)))
+            ranked.append((rank, Symbol(name, address, size)))
     return [symbol for _, symbol in sorted(ranked)]
+
+
+def _hashed(
+    image: Image, table: Table, hashes: GnuHash, names: Collection[str]
+) -> Iterator[tuple[int, bytes, str]]:
+    for name in names:
+        text = name.encode() + b"\0"
+        for index in hashes.candidates(text[:-1]):
+            offset = index * _SYMBOL.size
+            if offset + _SYMBOL.size > table.size:
+                raise BinaryError(f"the hash table names symbol {index}, which is not there")
+            raw = image.read(table.offset + offset, _SYMBOL.size)
+            place = _NAME.unpack_from(raw)[0]
+            if place + len(text) <= table.strings_size and (
+                image.read(table.strings + place, len(text)) == text
+            ):
+                yield index, raw, name
 
 
 def _at(image: Image, table: Table, places: Collection[int]) -> Iterator[tuple[int, bytes]]:
