@@ -12,7 +12,14 @@ from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.records import ContextSource, End, Exchange, Piece, Role, Transport
 from otel_ebpf.kernel.vantage import Vantage
 from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
+from otel_ebpf.signals.http import HttpSpans
+from otel_ebpf.signals.instruments import Instruments
+from otel_ebpf.signals.redaction import Redaction
+from otel_ebpf.signals.request_metrics import RequestMetrics
+from otel_ebpf.signals.routes import Routes
+from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.signals.span import Span
+from otel_ebpf.signals.stage import SignalStage
 
 SECOND = 10**9
 BOOT_TO_UNIX = 1_700_000_000 * SECOND
@@ -44,6 +51,8 @@ def client_hello(name: str | None = "shop.example") -> bytes:
 def service(name: str = "shop", number: int = 1) -> Service:
     return Service(number, name, "python", (("service.name", name),))
 
+
+SHOP = service()
 
 _VANTAGE: dict[str, Any] = {
     "transport": int(Transport.TCP),
@@ -140,3 +149,35 @@ def signal_counts(ledger: Ledger) -> dict[str, int]:
     totals = ledger.totals()
     names = {one.name.removeprefix("SIGNAL_").lower(): totals[one] for one in Entry if "SIGNAL" in one.name}
     return {name: count for name, count in names.items() if count}
+
+
+def spans(redaction: Redaction | None = None) -> HttpSpans:
+    return HttpSpans(Routes(), redaction or Redaction(), lambda: None)
+
+
+def span_of(one: Call, maker: HttpSpans | None = None) -> Span:
+    maker = maker or spans()
+    plan = maker.plan(one, SHOP)
+    context = (one.trace_id, one.span_id, one.parent_id, one.trace_flags, one.context_source)
+    return maker.span(plan, 5, 9, one.record.client_address, one.record.client_port, context)
+
+
+class Bench:
+    """A signals stage with everything it needs, and what came out of it."""
+
+    def __init__(self, sampler: str = "", metrics: bool = True, traces: bool = True) -> None:
+        self.ledger = Ledger()
+        self.spans: list[Span] = []
+        self.metrics = RequestMetrics(Instruments(0)) if metrics else None
+        self.stage = SignalStage(
+            self.ledger.shard(),
+            lambda: BOOT_TO_UNIX,
+            make_sampler(sampler, "0.5" if "ratio" in sampler else ""),
+            Routes(limit=20),
+            Redaction(),
+            self.metrics,
+            self.spans.append if traces else None,
+        )
+
+    def counts(self) -> dict[str, int]:
+        return signal_counts(self.ledger)

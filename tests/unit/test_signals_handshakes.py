@@ -6,6 +6,7 @@ import errno
 from typing import Any
 
 import pytest
+import signals_support
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from signals_support import (
@@ -13,30 +14,23 @@ from signals_support import (
     CLIENT,
     SECOND,
     SERVER,
+    SHOP,
     attributes,
     call,
     client_hello,
     ipv4,
     record,
     service,
-    signal_counts,
     tls,
     value,
 )
 
 from otel_ebpf.identity.model import Service
-from otel_ebpf.kernel.ledger import Ledger
 from otel_ebpf.kernel.records import Capture, Close, ContextSource, End, Exchange, Kind, Role, Transport
 from otel_ebpf.signals import handshakes, names
-from otel_ebpf.signals.instruments import HistogramPoint, Instruments
-from otel_ebpf.signals.redaction import Redaction
-from otel_ebpf.signals.request_metrics import RequestMetrics
-from otel_ebpf.signals.routes import Routes
-from otel_ebpf.signals.sampling import make_sampler
+from otel_ebpf.signals.instruments import HistogramPoint
 from otel_ebpf.signals.span import Span, SpanKind
-from otel_ebpf.signals.stage import SignalStage
 
-SHOP = service()
 TLS = int(Capture.TLS)
 FIRST = int(Capture.TLS | Capture.FIRST)
 START, DONE = SECOND - 5_000_000, SECOND - 1_000_000
@@ -73,22 +67,11 @@ def first_call(http: Any = None, **changes: Any) -> Any:
     return call(http or value(host="shop.example"), of)
 
 
-class Bench:
-    """A signals stage, and what came out of it."""
+class Bench(signals_support.Bench):
+    """The same, for handshakes."""
 
     def __init__(self, sampler: str = "", metrics: bool = True, traces: bool = True) -> None:
-        self.ledger = Ledger()
-        self.spans: list[Span] = []
-        self.metrics = RequestMetrics(Instruments(0)) if metrics else None
-        self.stage = SignalStage(
-            self.ledger.shard(),
-            lambda: BOOT_TO_UNIX,
-            make_sampler(sampler, "0.5" if "ratio" in sampler else ""),
-            Routes(limit=20),
-            Redaction(),
-            self.metrics,
-            self.spans.append if traces else None,
-        )
+        super().__init__(sampler, metrics, traces)
         self.handshakes = self.stage.handshakes
 
     def seen(self, one: Exchange, of: Service | None = SHOP) -> None:
@@ -98,7 +81,7 @@ class Bench:
         return [span for span in self.spans if span.template.kind == SpanKind.INTERNAL]
 
     def counts(self) -> dict[str, int]:
-        found = signal_counts(self.ledger)
+        found = super().counts()
         prefix = "handshake_"
         return {name.removeprefix(prefix): n for name, n in found.items() if name.startswith(prefix)}
 

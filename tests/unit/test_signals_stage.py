@@ -5,51 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import signals_support
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from signals_support import (
     BOOT_TO_UNIX,
     CLIENT,
     SECOND,
+    SHOP,
     attributes,
     call,
     piece,
     record,
-    service,
-    signal_counts,
     value,
 )
 
-from otel_ebpf.kernel.ledger import Ledger
 from otel_ebpf.kernel.records import Role
 from otel_ebpf.signals import names
-from otel_ebpf.signals.instruments import Instruments
 from otel_ebpf.signals.redaction import Redaction
-from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.routes import Routes
 from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.signals.span import Span
 from otel_ebpf.signals.stage import SignalStage
 
-SHOP = service()
 
-
-class Bench:
-    """A stage with everything it needs, and what came out of it."""
-
-    def __init__(self, sampler: str = "", metrics: bool = True, traces: bool = True) -> None:
-        self.ledger = Ledger()
-        self.spans: list[Span] = []
-        self.metrics = RequestMetrics(Instruments(0)) if metrics else None
-        self.stage = SignalStage(
-            self.ledger.shard(),
-            lambda: BOOT_TO_UNIX,
-            make_sampler(sampler),
-            Routes(limit=20),
-            Redaction(),
-            self.metrics,
-            self.spans.append if traces else None,
-        )
+class Bench(signals_support.Bench):
+    """The same, for requests."""
 
     def counted(self) -> int:
         """Calls in the duration histograms."""
@@ -59,9 +40,6 @@ class Bench:
             if descriptor.name.endswith("duration"):
                 total += sum(sum(point.value.counts) for point in points)  # type: ignore[union-attr]
         return total
-
-    def counts(self) -> dict[str, int]:
-        return signal_counts(self.ledger)
 
 
 def test_a_call_becomes_a_span_with_unix_times_and_a_metric() -> None:
