@@ -72,7 +72,10 @@ struct tls_state {
 	__u8 method; /* enum tls_method */
 	__u8 reported; /* the handshake's record was sent, and no exchange since */
 	__u8 nameless; /* an exchange was sent without a peer */
-	__u8 reserved[4];
+	__u8 within; /* a library's call has moved ciphertext here, and its plaintext is yet to come */
+	__u8 ended; /* the socket's end came before that: an enum record_end */
+	__u8 ended_error; /* errno that goes with it */
+	__u8 reserved;
 };
 
 /*

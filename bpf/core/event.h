@@ -178,16 +178,31 @@ static __noinline int end_connection(struct connection *conn, __u32 end, __u32 e
 	return 0;
 }
 
+/* The socket has gone. What a TLS library has just moved through it is yet to be heard of, when its call
+ * returns: until then, or until a walk finds that it has not, the connection stays. */
+static __always_inline void close_connection(struct connection *conn, __u32 end, __u32 error)
+{
+	if (!conn->tls.within || conn->tls.ended) {
+		end_connection(conn, end, error);
+		return;
+	}
+	conn->closing = 0;
+	conn->tls.ended_error = error;
+	conn->tls.ended = end;
+	exchange_awaiting(true);
+	unlock(conn);
+}
+
 /* Gives the lock back, and does what the softirq that found it taken had to leave undone. */
 static __always_inline void release(struct connection *conn)
 {
 	if (conn->closing) {
-		end_connection(conn, conn->closing, conn->closing_error);
+		close_connection(conn, conn->closing, conn->closing_error);
 		return;
 	}
 	unlock(conn);
 	if (conn->closing && try_lock(conn))
-		end_connection(conn, conn->closing, conn->closing_error);
+		close_connection(conn, conn->closing, conn->closing_error);
 }
 
 /* No hook sees a unix socket's close: its address may be another connection's by now, perhaps with the

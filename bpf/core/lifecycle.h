@@ -31,7 +31,7 @@ static __always_inline void on_gone(struct connection *conn, struct sock *sk)
 			return; /* the holder ends it when it gives the lock back */
 	}
 	check_totals(conn, sk);
-	end_connection(conn, end, error);
+	close_connection(conn, end, error);
 }
 
 /* TCP has no more to do, but the application may have: what came with the peer's FIN is read from

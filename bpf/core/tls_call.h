@@ -94,7 +94,7 @@ static __always_inline struct tls_thread *this_thread(bool make)
 }
 
 /* A socket call on this thread: if a library has made it, it is that session's socket. */
-static __always_inline bool note_socket_call(__u64 socket, __u64 now)
+static __always_inline struct tls_call *note_socket_call(__u64 socket, __u64 now)
 {
 	struct tls_call_key key = { .caller = bpf_get_current_pid_tgid() };
 	struct tls_call *call;
@@ -102,11 +102,11 @@ static __always_inline bool note_socket_call(__u64 socket, __u64 now)
 	key.process = key.caller >> 32;
 	call = bpf_map_lookup_elem(&tls_calls, &key);
 	if (!call)
-		return false;
+		return NULL;
 	call->socket = socket;
 	call->method = TLS_METHOD_NESTED;
 	call->moved_at = now;
-	return true;
+	return call;
 }
 
 #endif

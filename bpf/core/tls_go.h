@@ -35,7 +35,8 @@ static __always_inline void pass_go(struct pt_regs *ctx, struct tls_call *call, 
 {
 	call->socket = (__u64)go_socket(call->session);
 	call->method = call->socket ? TLS_METHOD_API : TLS_METHOD_NONE;
-	pass(ctx, call, length);
+	if (length > 0)
+		pass(ctx, call, length);
 }
 
 static __always_inline void leave_go(struct pt_regs *ctx)

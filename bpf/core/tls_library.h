@@ -91,13 +91,13 @@ struct {
 } plaintext SEC(".maps")
 = { .values = { [0] = (void *)&tls_plaintext } };
 
-/* `length` bytes of plaintext have passed in the call: does not return. */
+/* `length` bytes of plaintext have passed in the call, or none and its socket has ended: does not return. */
 static __always_inline void pass(struct pt_regs *ctx, const struct tls_call *call, long length)
 {
 	struct call *scratch;
 	__u32 slot;
 
-	if (length <= 0 || !take_slot(&slot))
+	if (!take_slot(&slot))
 		return;
 	scratch = this_call(slot);
 	if (scratch) {
@@ -121,13 +121,24 @@ static __always_inline void forget_received(void)
 		thread->received_from = 0;
 }
 
+/* The call has passed no plaintext. Says whether its socket's end waits for that. */
+static __always_inline bool passed_nothing(const struct tls_call *call)
+{
+	struct connection *conn = call->socket ? find_connection(call->socket) : NULL;
+
+	if (!conn)
+		return false;
+	conn->tls.within = 0;
+	return conn->tls.ended;
+}
+
 /* A call has returned `result`, or 1 and the number elsewhere. */
 static __always_inline void leave(struct pt_regs *ctx)
 {
 	struct tls_call_key key = key_of(bpf_get_current_pid_tgid(), false);
 	struct tls_call *known = bpf_map_lookup_elem(&tls_calls, &key), call;
 	int result = RESULT(ctx);
-	__u64 length = result;
+	long length = result;
 
 	if (!known)
 		return;
@@ -140,7 +151,11 @@ static __always_inline void leave(struct pt_regs *ctx)
 		if (result == 1)
 			bpf_probe_read_user(&length, sizeof(length), (void *)call.result_at);
 	}
-	if (call.kind != TLS_BINDS)
+	if (call.kind == TLS_BINDS)
+		return;
+	if (length < 0)
+		length = 0;
+	if (length || passed_nothing(&call))
 		pass(ctx, &call, length);
 }
 

@@ -21,6 +21,7 @@ __noinline int count_plain(__u64 key, __u32 length, int sending, int slot)
 		return 0;
 	exchanges = conn->exchanges;
 	conn->last = call->now;
+	conn->tls.within = 0;
 	if (conn->tls.phase == TLS_HANDSHAKE) /* data that the server sends half a round trip early */
 		report_handshake(conn, END_NONE, 0);
 	count_meant(conn, NULL, call, length, sending, slot, call->now);
@@ -63,6 +64,15 @@ static __noinline void await_send(const struct tls_call *call, __u32 length)
 	thread->written = length < 16384 ? length : 16384;
 }
 
+/* A call returns without plaintext, on whose account the connection was kept. */
+static __always_inline void end_kept(__u64 socket)
+{
+	struct connection *conn = find_connection(socket);
+
+	if (conn && conn->tls.ended && wait_lock(conn))
+		end_connection(conn, conn->tls.ended, conn->tls.ended_error);
+}
+
 /* Plaintext has passed, as the slot's `tls` says. */
 static __always_inline void on_plaintext(__u32 slot)
 {
@@ -76,6 +86,10 @@ static __always_inline void on_plaintext(__u32 slot)
 		return;
 	call = &scratch->tls;
 	length = call->length;
+	if (!length) {
+		end_kept(call->socket);
+		return;
+	}
 	session = find_session(call->session, !call->nested_only || call->socket);
 	if (!session)
 		return;
@@ -90,6 +104,10 @@ static __always_inline void on_plaintext(__u32 slot)
 	count_plain(conn->record.header.socket, length, call->kind == TLS_WRITES, slot);
 	if (call->kind == TLS_WRITES && !is_socket(session->socket))
 		await_send(call, length);
+	if (conn->tls.ended) {
+		end_connection(conn, conn->tls.ended, conn->tls.ended_error);
+		return;
+	}
 	release(conn);
 }
 

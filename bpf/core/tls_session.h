@@ -194,8 +194,8 @@ __noinline int count_ciphertext(__u64 sk, __u32 length, int request, int sending
 {
 	struct connection *conn = find_connection(sk);
 	struct call *call = this_call(sending);
+	struct tls_call *within;
 	struct tls_side *side;
-	bool within;
 
 	if (!conn || !call)
 		return 0;
@@ -208,6 +208,8 @@ __noinline int count_ciphertext(__u64 sk, __u32 length, int request, int sending
 	if (!sending)
 		conn->tls.received_at = conn->last;
 	within = note_socket_call(sk, conn->last);
+	if (within && within->kind == (sending ? TLS_WRITES : TLS_READS))
+		conn->tls.within = 1;
 	if (!within && !conn->tls.session && conn->tls.phase == TLS_OPEN)
 		account(LEDGER_EVENT_CIPHERTEXT);
 	if (side->lost || (conn->tls.phase != TLS_HANDSHAKE && (within || conn->tls.session)))

@@ -65,9 +65,9 @@ static __always_inline void visit(struct connection *conn, struct walk *walk)
 {
 	__u64 silent = walk->now > conn->last ? walk->now - conn->last : 0;
 	bool over = conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN;
-	bool gone = silent > walk->silence && unix_closed(conn);
+	bool gone = silent > walk->silence && (unix_closed(conn) || conn->tls.ended);
 
-	if (over || conn->amending || conn->record.header.transport != TRANSPORT_TCP)
+	if (over || conn->amending || conn->tls.ended || conn->record.header.transport != TRANSPORT_TCP)
 		exchange_awaiting(true); /* may have to wait for another walk */
 	walk->connections++;
 	if (conn->record.header.transport != TRANSPORT_TCP && silent > walk->forget &&
@@ -81,7 +81,7 @@ static __always_inline void visit(struct connection *conn, struct walk *walk)
 	if (silent <= walk->silence || !(over || gone || conn->amending) || !try_lock(conn))
 		return;
 	if (gone) {
-		end_connection(conn, END_FIN, 0);
+		end_connection(conn, conn->tls.ended ?: END_FIN, conn->tls.ended_error);
 		return;
 	}
 	if (conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN)
