@@ -46,6 +46,8 @@ class GoBinary:
         """
         if not 0 < function.size <= _LARGEST_FUNCTION:
             raise BinaryError(f"a function of {function.size} bytes is not looked through for its returns")
+        if self._elf.machine == "x86_64" and (told := self._pclntab.returns(function)) is not None:
+            return told
         code = self._elf.image.read(function.offset, function.size)
         return tuple(function.offset + at for at in returns.IN[self._elf.machine](code, function.offset))
 

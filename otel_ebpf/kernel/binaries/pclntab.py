@@ -5,12 +5,14 @@ Source: runtime/symtab.go, debug/gosym/pclntab.go and cmd/link/internal/ld/pcln.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from otel_ebpf.kernel.binaries import module_data
 from otel_ebpf.kernel.binaries.errors import BinaryError
+from otel_ebpf.kernel.binaries.stack_height import by_height
 
 if TYPE_CHECKING:
     from otel_ebpf.kernel.binaries.elf import Elf, Function
@@ -23,6 +25,10 @@ _NORMAL = 0
 _ASSEMBLY = 4
 _SECTIONS = (b".gopclntab", b".data.rel.ro.gopclntab")
 _PAIR = 8
+_STEPS = Struct("<I")
+_STEPS_AT = 16
+"""Where _func has `pcsp`: from Go 1.18 behind entry, name, arguments and deferreturn."""
+_LONGEST_STEPS = 1 << 14
 _MOST_FUNCTIONS = 1_000_000
 _WINDOW = 4096
 _WIDEST_WINDOW = 1 << 22
@@ -36,6 +42,7 @@ class _Header(NamedTuple):
     entries: int
     names: int
     names_end: int
+    steps: int
     functions: int
     kind: int
 
@@ -76,6 +83,24 @@ class Pclntab:
             if len(one) == 1:
                 chosen[name] = one[0][1]
         return chosen
+
+    def returns(self, function: Function) -> tuple[int, ...] | None:
+        """Return the file offsets of a function's return instructions, None where its table does not tell.
+
+        By the height of its stack, which Go keeps for each instruction: a return stands where it is back at
+        what it was at the entry. x86-64 only. Raises `BinaryError`.
+        """
+        address = self._elf.address(function.offset)
+        index = bisect_left(self._pairs[:-1:2], (address or 0) - self._text)
+        if address is None or 2 * index + 1 >= len(self._pairs):
+            return None
+        if self._pairs[2 * index] != address - self._text:
+            return None
+        image, header = self._elf.image, self._header
+        at = header.functions + self._pairs[2 * index + 1]
+        steps = header.steps + _STEPS.unpack(image.read(at + _STEPS_AT, _STEPS.size))[0]
+        table = image.read(steps, min(_LONGEST_STEPS, image.size - steps))
+        return by_height(image.read(function.offset, function.size), table, function.offset)
 
     def _is_plain(self, index: int) -> bool:
         """Return whether it was compiled from Go, and is no adapter."""
@@ -134,14 +159,15 @@ def _header(elf: Elf, start: int) -> _Header | None:
     """Read the header at `start`; None when it is none. Raises `BinaryError` when it is an old one."""
     if start + _HEADER.size > elf.image.size:
         return None
-    magic, zero, quantum, pointer, count, _, _, names, units, _, _, functions = _HEADER.unpack(
+    magic, zero, quantum, pointer, count, _, _, names, units, _, steps, functions = _HEADER.unpack(
         elf.image.read(start, _HEADER.size)
     )
     if zero or quantum not in (1, 4) or pointer != 8:
         return None
     if magic in _OLD:
         raise BinaryError(f"its table of functions is that of Go {_OLD[magic]}, which is not supported")
-    fits = _HEADER.size <= names < units <= functions and start + functions < elf.image.size
+    fits = _HEADER.size <= names < units <= steps <= functions and start + functions < elf.image.size
     if magic not in _SUPPORTED or not fits or not 0 < count <= _MOST_FUNCTIONS:
         return None
-    return _Header(start, count, start + names, start + units, start + functions, _SUPPORTED[magic])
+    places = (start + names, start + units, start + steps, start + functions)
+    return _Header(start, count, *places, _SUPPORTED[magic])

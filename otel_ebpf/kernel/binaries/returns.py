@@ -22,7 +22,7 @@ def in_x86_64(code: bytes, address: int) -> list[int]:
 
     `address` is where it begins, to the alignment of functions. Raises `BinaryError`.
     """
-    import capstone  # type: ignore[import-untyped]  # noqa: PLC0415  60 ms and 14 MB, for Go programs only
+    import capstone  # type: ignore[import-untyped]  # noqa: PLC0415  60 ms and 14 MB, for few programs only
 
     found: list[int] = []
     last = ""
