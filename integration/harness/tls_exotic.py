@@ -42,7 +42,7 @@ OLDEST = "go1.18.10"
 HTTP1 = {"GODEBUG": "http2client=0,http2server=0"}
 """Keeps net/http from choosing HTTP/2 by ALPN."""
 
-_GO_SOURCES = {"server": TLS / "go_tls_server", "client": CLIENTS / "go_client"}
+_GO_SOURCES = {"server": SERVERS / "go_server", "client": CLIENTS / "go_client"}
 GO_SERVICES = {kind: source.name for kind, source in _GO_SOURCES.items()}
 """The `service.name` that each one's spans must carry."""
 

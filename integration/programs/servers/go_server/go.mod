@@ -1,3 +1,3 @@
 module go_server
 
-go 1.19
+go 1.16

@@ -1,4 +1,4 @@
-// Command go_server answers the common paths with net/http.
+// Command go_server answers the common paths with net/http: PORT, and for TLS CERTIFICATE and KEY.
 package main
 
 import (
@@ -40,8 +40,13 @@ func answer(response http.ResponseWriter, request *http.Request) {
 }
 
 func main() {
-	if err := http.ListenAndServe("127.0.0.1:"+os.Args[1], http.HandlerFunc(answer)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	address, handler := "127.0.0.1:"+os.Args[1], http.HandlerFunc(answer)
+	var err error
+	if len(os.Args) > 2 {
+		err = http.ListenAndServeTLS(address, os.Args[2], os.Args[3], handler)
+	} else {
+		err = http.ListenAndServe(address, handler)
 	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }

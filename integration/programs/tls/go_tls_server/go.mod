@@ -1,3 +1,0 @@
-module go_tls_server
-
-go 1.16
