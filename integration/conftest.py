@@ -30,6 +30,20 @@ def rung(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the further rungs of tests that are marked as the same on all of them."""
+    others = [
+        item
+        for item in items
+        if item.get_closest_marker("one_rung")
+        and isinstance(item, pytest.Function)
+        and item.callspec.params["rung"] != RUNGS[0]
+    ]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
 @pytest.fixture(scope="session")
 def traced(rung: str) -> Iterator[Traced]:
     """An agent for all tests of one rung. It observes what they start, and no stranger on this host."""
@@ -37,7 +51,7 @@ def traced(rung: str) -> Iterator[Traced]:
     behind_unix_sockets = [{"executable": "*/nginx"}, {"command_line": "*gunicorn*shop:app*"}]
     include = [*({"ports": list(half)} for half in halves), *behind_unix_sockets]
     options: dict[str, Any] = {
-        "config": {"discovery": {"include": include}},
+        "config": {"discovery": {"include": include}, "tls": {"enabled": True}},
         # A backend that a busy host holds up for a moment is no reason to lose spans.
         "environment": {"OTEL_BSP_MAX_QUEUE_SIZE": "65536"},
     }

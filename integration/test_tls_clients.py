@@ -68,7 +68,11 @@ def _check_named(
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.fast if name in QUICK else ()) for name in TLS_COMMANDS]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.fast, pytest.mark.guest] if name in QUICK else [])
+        for name in TLS_COMMANDS
+    ],
 )
 def test_get(traced: Traced, application: Application, name: str) -> None:
     _check_named(traced, application("threaded_tls"), name, "/json", 8)
@@ -79,6 +83,7 @@ def test_post(traced: Traced, application: Application, name: str) -> None:
     _check_named(traced, application("threaded_tls"), name, "/echo", 6, method="POST")
 
 
+@pytest.mark.one_rung
 @pytest.mark.parametrize("name", TLS_COMMANDS)
 def test_large_and_slow(traced: Traced, application: Application, name: str) -> None:
     """Against a server of another runtime, whose answers take their time."""

@@ -14,6 +14,9 @@ from integration.harness.due import expect_due
 from integration.harness.odd_cases import HEAD_END, HELLO, OK, Case, Due, get
 from integration.harness.tls_cases import ODD, ONLY_TLS, over_tls
 
+# What a library passes reaches the same code on every rung: test_tls_servers and test_tls_clients run on all.
+pytestmark = pytest.mark.one_rung
+
 
 def _check(traced: Traced, case: Case) -> None:
     client, server = over_tls(case)

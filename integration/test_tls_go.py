@@ -27,6 +27,9 @@ from integration.harness.tls_exotic import (
     let_it_be_found,
 )
 
+# What a library passes reaches the same code on every rung: test_tls_servers and test_tls_clients run on all.
+pytestmark = pytest.mark.one_rung
+
 
 @dataclass(frozen=True)
 class Build:

@@ -22,6 +22,9 @@ from integration.harness.tls_exotic import (
 )
 from integration.harness.tls_servers import TLS_APPLICATIONS
 
+# What a library passes reaches the same code on every rung: test_tls_servers and test_tls_clients run on all.
+pytestmark = pytest.mark.one_rung
+
 Application = Callable[[str], Server]
 
 

@@ -24,6 +24,9 @@ from integration.harness.servers import Server
 from integration.harness.spans import CLIENT, SERVER
 from integration.harness.tls_cases import over_tls
 
+# What a library passes reaches the same code on every rung: test_tls_servers and test_tls_clients run on all.
+pytestmark = pytest.mark.one_rung
+
 Application = Callable[[str], Server]
 StartAgent = Callable[..., Traced]
 
