@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install what the test suites run: the packages named in integration/**/REQUIREMENTS, the developers'
-# Python tools, and the kernels that guests boot. Safe to run again.
+# Python tools, the kernels that guests boot, and a root with an older OpenSSL. Safe to run again.
 . "$(dirname "$0")/common.sh"
 
 # A runtime that is here from elsewhere (PATH) serves as well as the distribution's.
@@ -36,3 +36,4 @@ tools/setup.sh dev
 mapfile -t packages < <(requirements)
 install_packages "${packages[@]}"
 "$VENV/bin/python" -m integration.guest.kernels fetch
+"$VENV/bin/python" -m integration.harness.roots fetch

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from integration.guest.kernels import KEYRING, archive
+from integration.guest.archive import KEYRING, archive
 from integration.image.daemon import Daemon
 
 NAME = "base:debian-12"
