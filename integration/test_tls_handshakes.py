@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from integration.conftest import Traced
+from integration.harness.bindings import outcomes
 from integration.harness.certificates import certificates
 from integration.harness.compare import check_tls
 from integration.harness.limits import wait_until
@@ -97,19 +98,6 @@ def test_protocol_that_was_agreed_on(traced: Traced, application: Application, n
             assert span.attributes["tls.next_protocol"] == "http/1.1", span.attributes
 
 
-def _bindings(traced: Traced) -> dict[str, float]:
-    """The newest sums of `ebpf.tls.binding` by outcome, over all methods and resources."""
-    newest: dict[tuple[str, ...], float] = {}
-    outcomes: dict[str, float] = {}
-    for metric in traced.backend.receiver.metrics("ebpf.tls.binding"):
-        for point in metric.points:
-            series = (repr(sorted(metric.resource.items())), repr(sorted(point.attributes.items())))
-            newest[(*series, str(point.attributes["outcome"]))] = point.value
-    for (*_, outcome), value in newest.items():
-        outcomes[outcome] = outcomes.get(outcome, 0) + value
-    return outcomes
-
-
 @pytest.mark.parametrize("name", ["nginx_tls", "threaded_tls", "uvicorn_tls", "node_tls"])
 def test_sessions_are_counted_by_how_they_were_bound(
     rung: str, start_agent: Callable[..., Traced], application: Application, name: str
@@ -119,6 +107,6 @@ def test_sessions_are_counted_by_how_they_were_bound(
     traced = start_agent(rung, config={"discovery": {"include": [{"ports": [server.port]}]}})
     for _ in range(5):
         drive(server.port, ["/json", "/json"], tls=context)
-    assert wait_until(lambda: _bindings(traced).get("verified", 0) >= 10, every=0.2), _bindings(traced)
-    assert not _bindings(traced).get("mismatch"), _bindings(traced)
-    assert not _bindings(traced).get("unknown"), _bindings(traced)
+    assert wait_until(lambda: outcomes(traced.backend)["verified"] >= 10, every=0.2), outcomes(traced.backend)
+    assert not outcomes(traced.backend)["mismatch"], outcomes(traced.backend)
+    assert not outcomes(traced.backend)["unknown"], outcomes(traced.backend)

@@ -55,15 +55,19 @@ class TlsFiles:
         self._looks = 0
 
     def look(self, mapping: Mapping) -> Look | None:
-        """Look into a file, unless that was done. None where there were too many looks: later, then."""
+        """Look into a file, unless that was done. None where it cannot be now: later, then.
+
+        There were too many looks, or the process by which it is known has ended.
+        """
         version = version_of(mapping.path)
         before = self._looked_into.get(mapping.file)
         if before is not None and before[0] == version:
             return before[1]
-        if self._looks >= _LOOKS:
+        if version is None or self._looks >= _LOOKS:
             return None
         self._looks += 1
-        return self._keep(mapping, version, self._look(mapping))
+        look = self._look(mapping)
+        return look and self._keep(mapping, version, look)
 
     def refused(self, mapping: Mapping, error: Exception) -> None:
         """Remember that the file's probes could not be attached: to try it once is enough."""
@@ -75,12 +79,16 @@ class TlsFiles:
         self._looked_into[mapping.file] = (version, look)
         return look
 
-    def _look(self, mapping: Mapping) -> Look:
+    def _look(self, mapping: Mapping) -> Look | None:
         name = mapping.name
         pattern = next((one for one in self._config.exclude if fnmatchcase(name, one)), None)
         try:
             found = places(mapping.path)
         except BinaryError as error:
+            if (
+                version_of(mapping.path) is None
+            ):  # the process has ended meanwhile: that says nothing of the file
+                return None
             if pattern is not None:
                 return Look((), excluded(name, pattern))
             logger.info("no TLS probes in %s: %s", name, error)

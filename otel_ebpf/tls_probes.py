@@ -103,6 +103,10 @@ class TlsProbes:
         try:
             tokens = tuple(self._tokens(mapping.path, points))
         except KernelError as error:
+            if (
+                version_of(mapping.path) is None
+            ):  # the process has ended meanwhile: the file's next user will do
+                return
             logger.warning("TLS probes in %s could not be attached: %s", mapping.name, error)
             self._files.refused(mapping, error)
             return

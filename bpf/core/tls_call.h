@@ -5,10 +5,17 @@
 
 #include "connection.h"
 
+/* Of one caller's calls, which may be within one another. */
+enum tls_call_place {
+	CALL_UPPER = 0,
+	CALL_ASKS = 1, /* a question, which may be asked from within a call: in its callbacks */
+	CALL_LOWER = 2, /* TLS in TLS: of another session, whose plaintext is the upper one's ciphertext */
+};
+
 struct tls_call_key {
 	__u64 caller; /* a thread, or a goroutine */
 	__u32 process;
-	__u32 asks; /* a question, which may be asked from within a call: in its callbacks */
+	__u32 place; /* enum tls_call_place */
 };
 
 /* One call to read or write plaintext, from its entry to its return. */
@@ -23,7 +30,7 @@ struct tls_call {
 	__u8 kind; /* enum tls_call_kind */
 	__u8 method; /* enum tls_method: how `socket` is known */
 	__u8 nested_only; /* may be no TLS at all: an encrypted socket within is the proof that it is */
-	__u8 reserved;
+	__u8 lower; /* such a call is in progress within */
 };
 
 enum tls_method {
@@ -101,6 +108,10 @@ static __always_inline struct tls_call *note_socket_call(__u64 socket, __u64 now
 
 	key.process = key.caller >> 32;
 	call = bpf_map_lookup_elem(&tls_calls, &key);
+	if (call && call->lower) {
+		key.place = CALL_LOWER;
+		call = bpf_map_lookup_elem(&tls_calls, &key);
+	}
 	if (!call)
 		return NULL;
 	call->socket = socket;

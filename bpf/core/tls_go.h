@@ -41,14 +41,10 @@ static __always_inline void pass_go(struct pt_regs *ctx, struct tls_call *call, 
 
 static __always_inline void leave_go(struct pt_regs *ctx)
 {
-	struct tls_call_key key = key_of(GO_GOROUTINE(ctx), false);
-	struct tls_call *known = bpf_map_lookup_elem(&tls_calls, &key), call;
+	struct tls_call call;
 
-	if (!known)
-		return;
-	call = *known;
-	bpf_map_delete_elem(&tls_calls, &key);
-	pass_go(ctx, &call, GO_WORD1(ctx));
+	if (take_call(GO_GOROUTINE(ctx), &call))
+		pass_go(ctx, &call, GO_WORD1(ctx));
 }
 
 /* A server's next request may be read, by another goroutine, before the write of its response returns:

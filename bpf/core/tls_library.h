@@ -6,11 +6,11 @@
 #include "descriptor.h"
 #include "tls_plain.h"
 
-static __always_inline struct tls_call_key key_of(__u64 caller, bool asks)
+static __always_inline struct tls_call_key key_of(__u64 caller, __u32 place)
 {
 	return (struct tls_call_key){ .caller = caller,
 				      .process = bpf_get_current_pid_tgid() >> 32,
-				      .asks = asks };
+				      .place = place };
 }
 
 /* Whether no plaintext of this process is wanted. What is left out of it is counted as ciphertext, where the
@@ -30,10 +30,35 @@ static __always_inline bool refuse_plaintext(void)
 
 static __always_inline void enter_library(__u64 caller, const struct tls_call *call)
 {
-	struct tls_call_key key = key_of(caller, call->kind == TLS_ASKS);
+	struct tls_call_key key = key_of(caller, call->kind == TLS_ASKS ? CALL_ASKS : CALL_UPPER);
+	struct tls_call *upper;
 
-	if (!refuse_plaintext())
-		bpf_map_update_elem(&tls_calls, &key, call, BPF_ANY);
+	if (refuse_plaintext() || !bpf_map_update_elem(&tls_calls, &key, call, BPF_NOEXIST))
+		return;
+	upper = bpf_map_lookup_elem(&tls_calls, &key); /* or one whose return was missed */
+	if (upper && upper->session != call->session && call->kind != TLS_ASKS) {
+		upper->lower = 1;
+		key.place = CALL_LOWER;
+	}
+	bpf_map_update_elem(&tls_calls, &key, call, BPF_ANY);
+}
+
+/* The call that the caller is in returns: forgets it, and says whether it was known. */
+static __always_inline bool take_call(__u64 caller, struct tls_call *taken)
+{
+	struct tls_call_key key = key_of(caller, CALL_UPPER);
+	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &key);
+
+	if (call && call->lower) {
+		call->lower = 0;
+		key.place = CALL_LOWER;
+		call = bpf_map_lookup_elem(&tls_calls, &key);
+	}
+	if (!call)
+		return false;
+	*taken = *call;
+	bpf_map_delete_elem(&tls_calls, &key);
+	return true;
 }
 
 static __always_inline void enter(__u64 session, __u64 buffer, __u64 result_at, __u8 kind)
@@ -135,15 +160,12 @@ static __always_inline bool passed_nothing(const struct tls_call *call)
 /* A call has returned `result`, or 1 and the number elsewhere. */
 static __always_inline void leave(struct pt_regs *ctx)
 {
-	struct tls_call_key key = key_of(bpf_get_current_pid_tgid(), false);
-	struct tls_call *known = bpf_map_lookup_elem(&tls_calls, &key), call;
 	int result = RESULT(ctx);
+	struct tls_call call;
 	long length = result;
 
-	if (!known)
+	if (!take_call(bpf_get_current_pid_tgid(), &call))
 		return;
-	call = *known;
-	bpf_map_delete_elem(&tls_calls, &key);
 	if (result <= 0 && call.kind == TLS_READS)
 		forget_received();
 	if (call.result_at) {
@@ -162,7 +184,7 @@ static __always_inline void leave(struct pt_regs *ctx)
 /* The program has asked which protocol ALPN chose: in TLS 1.3 nobody else can know. */
 static __always_inline void leave_question(void)
 {
-	struct tls_call_key key = key_of(bpf_get_current_pid_tgid(), true);
+	struct tls_call_key key = key_of(bpf_get_current_pid_tgid(), CALL_ASKS);
 	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &key);
 	struct tls_session *session;
 	struct connection *conn;

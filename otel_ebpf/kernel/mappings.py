@@ -29,6 +29,7 @@ def executable_mappings(pid: int) -> Iterator[Mapping]:
     try:
         with open(f"/proc/{pid}/maps", "rb") as maps:
             text = maps.read(_BYTES_MAX)
+        root = os.readlink(f"/proc/{pid}/root".encode()).rstrip(b"/")
     except OSError:
         return
     seen = set()
@@ -37,11 +38,15 @@ def executable_mappings(pid: int) -> Iterator[Mapping]:
         if name in seen:
             continue
         seen.add(name)
+        if name.startswith(root + b"/"):  # in a chroot, what the kernel says is how the agent knows it
+            name = name[len(root) :]
         start, end = (int(address, 16) for address in found[1].split(b"-"))
         path = f"/proc/{pid}/map_files/{start:x}-{end:x}"
         try:
             stat = os.stat(path)
         except OSError:  # the mapping is gone, or its link is not for us: by its name then
+            if found[2].endswith(b" (deleted)"):  # of that name there is another file, if any
+                continue
             path = f"/proc/{pid}/root{os.fsdecode(name)}"
             try:
                 stat = os.stat(path)

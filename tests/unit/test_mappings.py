@@ -21,7 +21,7 @@ Tell = Callable[..., list[Mapping]]
 def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
     """Read a text as a process's; `links` says whether those in map_files can be followed."""
 
-    def read(text: str, links: bool = False) -> list[Mapping]:
+    def read(text: str, links: bool = False, root: str = "/") -> list[Mapping]:
         def opened(path: str, mode: str) -> BytesIO:
             assert (path, mode) == ("/proc/4242/maps", "rb")
             return BytesIO(text.encode())
@@ -35,7 +35,13 @@ def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
             return os.lstat("/" if "(none)" not in path else "/none")
 
         monkeypatch.setattr(mappings, "open", opened, raising=False)
-        monkeypatch.setattr(mappings, "os", SimpleNamespace(stat=stat, fsdecode=os.fsdecode))
+
+        def readlink(path: bytes) -> bytes:
+            assert path == b"/proc/4242/root"
+            return root.encode()
+
+        fake = SimpleNamespace(stat=stat, readlink=readlink, fsdecode=os.fsdecode)
+        monkeypatch.setattr(mappings, "os", fake)
         return list(executable_mappings(4242))
 
     return read
@@ -62,7 +68,28 @@ def test_names_with_spaces_and_of_deleted_files(tell: Tell) -> None:
 7f0000004000-7f0000005000 r-xp 00000000 fd:00 78    /usr/lib/libssl.so.3 (deleted)
 7f0000006000-7f0000007000 r-xp 00000000 fd:00 79    /usr/lib/libssl.so.3
 """
-    assert [one.name for one in tell(text)] == ["/opt/my programs/lib ssl.so", "/usr/lib/libssl.so.3"]
+    assert [one.name for one in tell(text, links=True)] == [
+        "/opt/my programs/lib ssl.so",
+        "/usr/lib/libssl.so.3",
+    ]
+
+
+def test_a_deleted_file_is_not_the_one_that_has_its_name_now(tell: Tell) -> None:
+    text = "7f0000004000-7f0000005000 r-xp 00000000 fd:00 78    /usr/lib/libssl.so.3 (deleted)\n"
+    assert [one.name for one in tell(text, links=True)] == ["/usr/lib/libssl.so.3"]
+    assert not tell(text)
+
+
+def test_files_of_a_chroot_are_named_as_in_there(tell: Tell) -> None:
+    text = """\
+7f0000002000-7f0000003000 r-xp 00000000 fd:00 77    /srv/old/usr/lib/libssl.so.1.1
+7f0000004000-7f0000005000 r-xp 00000000 fd:00 78    /srv/older/usr/lib/libssl.so.1.1
+"""
+    named = [(one.name, one.path) for one in tell(text, root="/srv/old")]
+    assert named == [
+        ("/usr/lib/libssl.so.1.1", "/proc/4242/root/usr/lib/libssl.so.1.1"),
+        ("/srv/older/usr/lib/libssl.so.1.1", "/proc/4242/root/srv/older/usr/lib/libssl.so.1.1"),
+    ]
 
 
 def test_low_addresses(tell: Tell) -> None:

@@ -9,6 +9,8 @@ import pytest
 from tls_support import Host, host
 
 from otel_ebpf.config import Tls
+from otel_ebpf.kernel.binaries import BinaryError
+from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.tls_files import TlsFiles, processes, version_of, worth_a_look
 from otel_ebpf.tls_scan import scan
 
@@ -38,6 +40,26 @@ def test_a_broken_file_is_logged_and_looked_into_once(host: Host, caplog: pytest
     assert [record.getMessage() for record in caplog.records] == [
         "no TLS probes in /usr/lib/libssl.so.3: it lies"
     ]
+
+
+def test_a_process_that_ends_meanwhile_says_nothing_of_its_file(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The path by which the agent opens a file goes with the process: neither logged nor remembered."""
+    caplog.set_level(logging.INFO)
+    files, file = TlsFiles(Tls()), host.file("libssl.so.3", "openssl")
+    with monkeypatch.context() as patched:
+
+        def ended(path: str) -> tuple[Found, ...]:
+            os.rename(path, f"{path}.ended")
+            raise BinaryError("cannot be opened")
+
+        patched.setattr("otel_ebpf.tls_files.places", ended)
+        assert files.look(file) is None
+    assert files.look(file) is None
+    os.rename(f"{file.path}.ended", file.path)
+    assert reason(files, file) == "openssl"
+    assert not caplog.records
 
 
 def test_patterns_are_for_the_names_that_programs_see(host: Host) -> None:

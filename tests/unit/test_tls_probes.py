@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from tls_support import Host, NotingAttacher, host
 
 from otel_ebpf.config import Tls
+from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.tls_files import TlsFiles
 from otel_ebpf.tls_probes import KEPT_SECONDS, TlsProbes
 
@@ -35,6 +39,26 @@ def test_probes_stay_for_a_while_after_the_last_user(host: Host) -> None:
     assert probed.unused() == []
     host.now += 2
     assert probed.unused() == [file.file]
+
+
+def test_a_process_that_ends_meanwhile_says_nothing_of_its_file(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The path by which the agent attaches goes with the process: the file's next user is tried again."""
+    probed, attacher = probes()
+    file = host.file("program", "openssl")
+    with monkeypatch.context() as patched:
+
+        def ended(request: object) -> None:
+            os.rename(file.path, f"{file.path}.ended")
+            raise KernelError("no such file")
+
+        patched.setattr(attacher, "handle", ended)
+        probed.consider(file, host.process(file))
+    assert not caplog.records
+    os.rename(f"{file.path}.ended", file.path)
+    probed.consider(file, host.process(file))
+    assert file.file in probed
 
 
 def test_a_user_that_nobody_told_of_keeps_the_probes(host: Host) -> None:
