@@ -30,7 +30,7 @@ from otel_ebpf.kernel.clock import boot_to_unix_ns
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from otel_ebpf.kernel.likeness import Likenesses
-from otel_ebpf.kernel.memory import give_back_memory
+from otel_ebpf.kernel.memory import give_back_memory, share_one_heap
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, Walked
 from otel_ebpf.kernel.misses import Misses
 from otel_ebpf.kernel.pace import Pace
@@ -107,9 +107,9 @@ class Agent:
 
     def start(self) -> None:
         """Attach, and make the exporters meanwhile. Raises KernelError, RungUnavailableError."""
+        share_one_heap()
         with ThreadPoolExecutor(1, "build") as beside:
             building = beside.submit(self._build_pipeline, self.ledger)
-            # On this thread: what it frees can be given back, what another one's heap holds can not.
             attached = self._attacher.handle(attach_request(self._config, self._ids))
             pipeline = building.result()
         give_back_memory()
