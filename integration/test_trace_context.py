@@ -9,7 +9,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.measured import drive, new_mark
 from integration.harness.servers import Server
-from integration.harness.spans import SERVER, SeenSpan
+from integration.harness.spans import CLIENT, SERVER, SeenSpan
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -54,10 +54,12 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(traced: Traced, application: Application, name: str) -> None:
-    """What is not well formed is as if it were not there: a trace of its own."""
+    """What is not well formed is as if it were not there: the trace is the client's, which begins it."""
     span = _served(traced, application("threaded"), {"traceparent": REFUSED[name]})
+    (client,) = traced.backend.marked(span.mark, CLIENT)
     assert span.trace_id not in (TRACE, "0" * 32)
-    assert span.parent_id == ""
+    assert (span.trace_id, span.parent_id) == (client.trace_id, client.span_id)
+    assert client.parent_id == ""
 
 
 def test_roots_differ(traced: Traced, application: Application) -> None:

@@ -44,6 +44,7 @@ static __noinline struct connection *open_connection(struct sock *sk, __u32 leng
 		return NULL;
 	header = &conn->record.header;
 	header->family = family;
+	conn->waits = blocks(sk);
 	header->network_namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (family == AF_UNIX) {
 		identify_unix(conn, sk);

@@ -103,7 +103,8 @@ struct connection {
 	__u8 missed; /* an event was lost to contention */
 	__u8 peer_closed; /* its FIN has arrived */
 	__u8 closing_error; /* errno that goes with `closing` */
-	__u16 reserved;
+	__u8 waits; /* its process's calls on the socket block */
+	__u8 trace; /* bits of enum trace_state */
 	struct tls_state
 		tls; /* what is sent and received here is plaintext, wherever its phase is not TLS_NONE */
 	struct message request;

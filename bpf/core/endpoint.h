@@ -119,6 +119,16 @@ static __always_inline void identify_tcp(struct connection *conn, struct sock *s
 	read_endpoints(header, sk);
 }
 
+#define O_NONBLOCK 04000
+
+static __always_inline bool blocks(struct sock *sk)
+{
+	struct socket *socket = BPF_CORE_READ(sk, sk_socket);
+	struct file *file = socket ? BPF_CORE_READ(socket, file) : NULL;
+
+	return file && !(BPF_CORE_READ(file, f_flags) & O_NONBLOCK);
+}
+
 static __always_inline __u32 unix_inode(struct sock *sk)
 {
 	struct socket_alloc *both = (struct socket_alloc *)BPF_CORE_READ(sk, sk_socket);

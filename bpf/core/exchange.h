@@ -5,6 +5,7 @@
 
 #include "head.h"
 #include "process.h"
+#include "trace.h"
 
 #define TRAILERS_MAX 128 /* bytes of trailer fields behind which the last chunk is found */
 #define STICKY_FLAGS (CAPTURE_TLS | CAPTURE_OLD | CAPTURE_ROLE_GUESSED | CAPTURE_PEER_CLOSED | CAPTURE_HTTP1)
@@ -22,7 +23,7 @@ static __always_inline void begin_exchange(struct connection *conn, __u64 now, _
 	record->request_end = record->response_start = record->response_end = 0;
 	record->request_bytes = record->response_bytes = 0;
 	record->request_captured = record->response_captured = 0;
-	make_context(&record->header);
+	settle_context(conn);
 	start_head(&conn->request, 0);
 	conn->response.state = HEAD_UNKNOWN;
 	conn->response.lines = 0;
@@ -73,6 +74,8 @@ static __noinline int finish_exchange(struct connection *conn, __u32 end, __u32 
 
 	conn->record.header.end = end;
 	conn->record.header.error = error;
+	if (!(conn->trace & TRACE_USED))
+		resolve_peer(conn);
 	send_exchange(conn, RECORD_EXCHANGE, LEDGER_EXCHANGE_PASSED, LEDGER_EXCHANGE_RING_FULL);
 	conn->phase = PHASE_IDLE;
 	if (request->state == HEAD_DONE && conn->response.state == HEAD_DONE)

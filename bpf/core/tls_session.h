@@ -127,7 +127,7 @@ static __always_inline void merge(struct connection *to, struct connection *from
 	if (from->record.header.context.source == CONTEXT_HEADER)
 		header->context = from->record.header.context;
 	else
-		make_context(header);
+		settle_context(to);
 	bpf_probe_read_kernel(to->data, captured, from->data);
 }
 

@@ -90,6 +90,9 @@ enum context_source {
 	CONTEXT_NONE = 0,
 	CONTEXT_ROOT = 1, /* made here: no parent is known */
 	CONTEXT_HEADER = 2, /* the request's traceparent */
+	CONTEXT_PEER = 3, /* the request on the connection's other end, a client's */
+	CONTEXT_SERVED = 4, /* the request that the thread serves */
+	CONTEXT_DECIDED = 1 << 7, /* with PEER and SERVED: `flags` are of a traceparent further up */
 };
 
 /* W3C trace context, settled in the kernel. */
@@ -97,7 +100,7 @@ struct trace_context {
 	__u8 trace_id[16];
 	__u8 span_id[8];
 	__u8 parent_id[8]; /* all zero: none */
-	__u8 flags; /* W3C trace flags; meaningful with CONTEXT_HEADER */
+	__u8 flags; /* W3C trace flags; meaningful with CONTEXT_HEADER and CONTEXT_DECIDED */
 	__u8 source; /* enum context_source */
 	__u8 reserved[6];
 };

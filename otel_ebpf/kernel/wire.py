@@ -76,3 +76,6 @@ class ContextSource(IntEnum):
     NONE = 0
     ROOT = 1
     HEADER = 2
+    PEER = 3
+    SERVED = 4
+    DECIDED = 128

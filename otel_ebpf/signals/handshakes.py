@@ -52,7 +52,6 @@ _SERVER = int(Role.SERVER)
 _COMPLETED = int(End.NONE)
 _LAST = (int(End.FIN), int(End.RESET), int(End.UPGRADE))  # no exchange follows on the connection
 _ROOT = int(ContextSource.ROOT)
-_HEADER = int(ContextSource.HEADER)
 _SAMPLED = 1  # W3C trace flags
 _RANDOM = 2
 
@@ -171,8 +170,7 @@ class Handshakes:
         flags, source = call.trace_flags, call.context_source
         if not self._sample(call.trace_id, call.parent_id, flags, source):
             return _UNSAMPLED
-        own = flags & _RANDOM | _SAMPLED if source == _HEADER else _SAMPLED
-        return self._leave(waiting, call.trace_id, call.span_id, own)
+        return self._leave(waiting, call.trace_id, call.span_id, flags & _RANDOM | _SAMPLED)
 
     def _root(self, waiting: _Waiting) -> int:
         trace_id = os.urandom(16)

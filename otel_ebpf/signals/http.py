@@ -52,7 +52,9 @@ _TLS = int(Capture.TLS)
 _TCP = int(Transport.TCP)
 _UNIX = int(Transport.UNIX)
 _RESET = int(End.RESET)
-_HEADER = int(ContextSource.HEADER)
+_ROOT = int(ContextSource.ROOT)
+_SERVED = int(ContextSource.SERVED)
+_DECIDED = int(ContextSource.DECIDED)
 _SAMPLED = 1  # W3C trace flags
 _RANDOM = 2
 _new = tuple.__new__  # a NamedTuple's own __new__ is a Python function: 0.15 us more
@@ -234,12 +236,8 @@ class HttpSpans:
         `address` and `port` are the client's, `context` is trace id, span id, parent, flags and where from.
         """
         trace_id, span_id, parent, flags, source = context
-        if source == _HEADER:
-            flags = flags & _RANDOM | _SAMPLED
-            remote = parent != NO_PARENT
-        else:
-            flags = _SAMPLED
-            remote = False
+        flags = flags & _RANDOM | _SAMPLED
+        remote = source != _ROOT and source & ~_DECIDED != _SERVED and parent != NO_PARENT
         peers = plan.peers
         if peers is not None:
             shared = peers.blocks.get(address) or peers.make(address)

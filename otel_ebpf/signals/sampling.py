@@ -14,6 +14,8 @@ from otel_ebpf.kernel.records import ContextSource
 DEFAULT = "parentbased_always_on"
 NO_PARENT = b"\0" * 8
 _ROOT = int(ContextSource.ROOT)
+_HEADER = int(ContextSource.HEADER)
+_DECIDED = int(ContextSource.DECIDED)
 _SAMPLED = 1  # W3C trace flags
 
 _logger = logging.getLogger(__name__)
@@ -61,7 +63,11 @@ class TraceIdRatio:
 
 
 class ParentBased:
-    """`parentbased_*`: as the parent was sampled; without a parent, as `root` decides."""
+    """`parentbased_*`: as the parent was sampled; without a parent, as `root` decides.
+
+    A parent that was seen here and not told of by a `traceparent` was sampled by `root` too, which says the
+    same of every span of a trace.
+    """
 
     def __init__(self, root: Sampler) -> None:
         self._root = root.sample
@@ -69,7 +75,7 @@ class ParentBased:
 
     def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return the parent's sampled flag, or what the root sampler says."""
-        if source > _ROOT and parent_id != NO_PARENT:
+        if source > _ROOT and parent_id != NO_PARENT and (source == _HEADER or source & _DECIDED):
             return flags & _SAMPLED != 0
         return self._always or self._root(trace_id, parent_id, flags, source)
 

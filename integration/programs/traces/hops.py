@@ -1,0 +1,44 @@
+"""What the services of the trace tests do: each asks the next ones, as the path says.
+
+    /walk/NUMBER/HOP/HOP/...?n=MARK
+
+A hop is a port, or several with a plus between them, which are asked one after the other. NUMBER and the
+query go along, so that every request tells whose it is. Connections are kept, one to each port for each
+thread; a hop that ends in `c` is asked by a connection of its own.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+
+_kept = threading.local()
+
+
+def walk(target: str) -> bytes:
+    """Ask the ports of the first hop of `target`, and return what they said."""
+    path, _, query = target.partition("?")
+    _, name, number, *hops = path.split("/")
+    if name != "walk" or not hops:
+        return b"end\n"
+    rest = "/".join(["", name, number, *hops[1:]]) + "?" + query
+    return b"".join(_ask(hop, rest) for hop in hops[0].split("+"))
+
+
+def _ask(hop: str, target: str) -> bytes:
+    port = int(hop.removesuffix("c"))
+    if hop.endswith("c"):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        try:
+            return _get(connection, target)
+        finally:
+            connection.close()
+    connections: dict[int, http.client.HTTPConnection] = _kept.__dict__.setdefault("connections", {})
+    if port not in connections:
+        connections[port] = http.client.HTTPConnection("127.0.0.1", port)
+    return _get(connections[port], target)
+
+
+def _get(connection: http.client.HTTPConnection, target: str) -> bytes:
+    connection.request("GET", target)
+    return connection.getresponse().read()
