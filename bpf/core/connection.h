@@ -105,6 +105,8 @@ struct connection {
 	__u8 closing_error; /* errno that goes with `closing` */
 	__u8 waits; /* its process's calls on the socket block */
 	__u8 trace; /* bits of enum trace_state */
+	__u8 alone; /* requests of which no client was found, in a row: core/trace.h */
+	__u8 reserved[7];
 	struct tls_state
 		tls; /* what is sent and received here is plaintext, wherever its phase is not TLS_NONE */
 	struct message request;

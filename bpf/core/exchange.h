@@ -74,8 +74,7 @@ static __noinline int finish_exchange(struct connection *conn, __u32 end, __u32 
 
 	conn->record.header.end = end;
 	conn->record.header.error = error;
-	if (!(conn->trace & TRACE_USED))
-		resolve_peer(conn);
+	resolve_at_end(conn);
 	send_exchange(conn, RECORD_EXCHANGE, LEDGER_EXCHANGE_PASSED, LEDGER_EXCHANGE_RING_FULL);
 	conn->phase = PHASE_IDLE;
 	if (request->state == HEAD_DONE && conn->response.state == HEAD_DONE)

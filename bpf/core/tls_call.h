@@ -100,17 +100,6 @@ static __always_inline struct tls_thread *this_thread(bool make)
 	return bpf_map_lookup_elem(&tls_threads, &key);
 }
 
-/* Whether this thread is within a library's call that takes plaintext. */
-static __always_inline bool writes_plaintext(void)
-{
-	struct tls_call_key key = { .caller = bpf_get_current_pid_tgid() };
-	struct tls_call *call;
-
-	key.process = key.caller >> 32;
-	call = bpf_map_lookup_elem(&tls_calls, &key);
-	return call && call->kind == TLS_WRITES;
-}
-
 /* A socket call on this thread: if a library has made it, it is that session's socket. */
 static __always_inline struct tls_call *note_socket_call(__u64 socket, __u64 now)
 {

@@ -9,27 +9,27 @@
  * A wrong parent is worse than none. A socket that does not block may be an event loop's, whose thread
  * serves many at once: what it asks has no parent here.
  *
- * Budget: 0.15 us a request at each end.
+ * Budget: 0.1 us a request at each end.
  */
 #ifndef OTEL_EBPF_TRACE_H
 #define OTEL_EBPF_TRACE_H
 
 #include "context.h"
-#include "process.h"
-#include "tls_call.h"
 
 enum trace_state {
 	TRACE_UNRESOLVED = 1 << 0, /* a server's: the client's request was not found yet */
 	TRACE_USED = 1 << 1, /* requests were made on its behalf: its trace must not change any more */
 };
 
+#define ALONE_FROM 8 /* of 256: then that many are looked for again */
+
 struct asked {
 	__u64 offset;
 	struct trace_context context;
 };
 
-/* The last request of a client's connection. Inserted where it begins (on rungs that have a hook before
- * the bytes leave: there), read by the other end's hooks. LRU, as the client may be gone by then. */
+/* The last request of a client's connection. Inserted where it begins, read by the other end's hooks. LRU, as
+ * the client may be gone by then. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
@@ -85,8 +85,21 @@ static __noinline int resolve_peer(struct connection *conn)
 	if (!known || known->offset != header->offset)
 		return 0;
 	conn->trace &= ~TRACE_UNRESOLVED;
+	conn->alone = 0;
 	take_parent(&header->context, &known->context, CONTEXT_PEER);
 	return 0;
+}
+
+/* The last chance: the client's hook has run by now. Clients on other hosts, and those that are not observed,
+ * are looked for on a few of a connection's requests and not on all. */
+static __always_inline void resolve_at_end(struct connection *conn)
+{
+	if (!(conn->trace & TRACE_UNRESOLVED))
+		return;
+	if (!(conn->trace & TRACE_USED))
+		resolve_peer(conn);
+	if (conn->trace & TRACE_UNRESOLVED)
+		conn->alone++;
 }
 
 /* The open exchange of a thread's entry, NULL where there is none any more. */
@@ -139,62 +152,38 @@ static __always_inline void note_serving(const struct connection *conn)
 	known->offset = header->offset;
 }
 
-/* The context of a client's request, for the other end to find. */
-static __noinline int announce(__u64 connection, __u64 offset)
+static __always_inline void note_asked(const struct record_header *header)
 {
-	struct asked fresh = { .offset = offset };
+	struct asked *known = bpf_map_lookup_elem(&asked, &header->connection);
+	struct asked fresh = { .offset = header->offset, .context = header->context };
 
-	root_context(&fresh.context, connection, offset, ROLE_CLIENT);
-	inherit_served(&fresh.context);
-	bpf_map_update_elem(&asked, &connection, &fresh, BPF_ANY);
-	return 0;
+	if (known) /* of a request that was answered: nobody asks for it any more */
+		*known = fresh;
+	else
+		bpf_map_update_elem(&asked, &header->connection, &fresh, BPF_ANY);
 }
 
 /* Settles the context of the request that begins. What its head says is yet to come, and goes first. */
 static __noinline int settle_context(struct connection *conn)
 {
 	struct record_header *header = &conn->record.header;
-	struct asked *known;
 
 	conn->trace = 0;
 	make_context(header);
 	if (header->role == ROLE_SERVER) {
-		conn->trace = positions_agree(conn) ? TRACE_UNRESOLVED : 0;
+		if (conn->alone >= ALONE_FROM)
+			conn->alone++;
+		else if (positions_agree(conn))
+			conn->trace = TRACE_UNRESOLVED;
 		resolve_peer(conn);
 		if (conn->waits)
 			note_serving(conn);
 		return 0;
 	}
-	if (!positions_agree(conn))
-		return inherit_served(&header->context);
-	known = bpf_map_lookup_elem(&asked, &header->connection);
-	if (!known || known->offset != header->offset) {
-		announce(header->connection, header->offset);
-		known = bpf_map_lookup_elem(&asked, &header->connection);
-	}
-	if (known)
-		header->context = known->context;
+	inherit_served(&header->context);
+	if (positions_agree(conn))
+		note_asked(header);
 	return 0;
-}
-
-/* Bytes are about to leave by this socket: if they begin a request, its context is there before them. */
-static __always_inline void before_send(struct sock *sk)
-{
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-	struct connection *conn = find_connection((__u64)sk);
-
-	if (conn) {
-		if (conn->record.header.role == ROLE_CLIENT && conn->phase == PHASE_IDLE &&
-		    conn->mode == MODE_EXCHANGE && positions_agree(conn) &&
-		    (conn->tls.phase == TLS_NONE || writes_plaintext()))
-			announce(conn->record.header.connection, conn->sent);
-		return;
-	}
-	/* The first bytes of who has connected: its SYN is all that was acknowledged. */
-	if (is_excluded(bpf_get_current_pid_tgid() >> 32) || TCP_FIELD(tp, bytes_acked) != 1 ||
-	    TCP_FIELD(tp, bytes_sent) || TCP_FIELD(tp, bytes_received))
-		return;
-	announce((__u64)TCP_FIELD(tp, snd_una) << 32 | TCP_FIELD(tp, rcv_nxt), 0);
 }
 
 #endif

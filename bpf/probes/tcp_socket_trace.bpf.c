@@ -61,14 +61,6 @@ static __always_inline void on_moved(struct sock *sk, __u32 length, bool sending
 	release(conn);
 }
 
-/* Within the send, before its bytes leave (6.16). */
-SEC("?tp_btf/tcp_sendmsg_locked")
-int BPF_PROG(sendmsg_locked, struct sock *sk)
-{
-	before_send(sk);
-	return 0;
-}
-
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int result, int flags)
 {
