@@ -51,6 +51,8 @@ LEDGER_STAGE = "stage"
 LEDGER_OUTCOME = "outcome"
 LEDGER_REASON = "reason"
 TLS_HANDSHAKE_DURATION = "ebpf.tls.handshake.duration"
+TRACE_UNPARENTED = "ebpf.trace.unparented"
+RUNTIME = "runtime"  # the language of the process, as in telemetry.sdk.language
 ROLE = "role"  # which end of the connection: client or server
 
 ATTRIBUTES = frozenset(
@@ -71,6 +73,7 @@ ATTRIBUTES = frozenset(
         NETWORK_TRANSPORT,
         OTEL_METRIC_OVERFLOW,
         ROLE,
+        RUNTIME,
         SERVER_ADDRESS,
         SERVER_PORT,
         TLS_CIPHER,
@@ -96,6 +99,7 @@ METRICS = frozenset(
         HTTP_SERVER_RESPONSE_BODY_SIZE,
         LEDGER_RECORDS,
         TLS_HANDSHAKE_DURATION,
+        TRACE_UNPARENTED,
     }
 )
 
@@ -126,6 +130,7 @@ __all__ = [
     "NETWORK_TRANSPORT",
     "OTEL_METRIC_OVERFLOW",
     "ROLE",
+    "RUNTIME",
     "SERVER_ADDRESS",
     "SERVER_PORT",
     "TLS_CIPHER",
@@ -133,6 +138,7 @@ __all__ = [
     "TLS_NEXT_PROTOCOL",
     "TLS_PROTOCOL_VERSION",
     "TLS_RESUMED",
+    "TRACE_UNPARENTED",
     "URL_FULL",
     "URL_PATH",
     "URL_QUERY",

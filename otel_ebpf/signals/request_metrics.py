@@ -109,6 +109,13 @@ class RequestMetrics:
             "What was seen of this service, but is missing in its other metrics.",
             Kind.COUNTER,
         )
+        self._unparented: Instrument[NumberSeries] = instruments.number(
+            names.TRACE_UNPARENTED,
+            "{span}",
+            "Requests that a serving process made, of which it is not known for which request.",
+            Kind.COUNTER,
+        )
+        self._serving: set[Service] = set()
 
     def record(self, shape: Shape, nanoseconds: int, request_body: int, response_body: int) -> None:
         """Count one call. Sizes are in bytes, negative for unknown, which is not counted."""
@@ -127,11 +134,20 @@ class RequestMetrics:
                 histogram.fold()
 
     def _series(self, shape: Shape) -> RequestSeries:
-        side = self._server if shape.kind == SpanKind.SERVER else self._client
+        side = self._client
+        if shape.kind == SpanKind.SERVER:
+            side = self._server
+            self._serving.add(shape.service)
         instruments = side if self._body_sizes else side[:1]
         every = tuple(one.series(shape.service, shape.metric_attributes) for one in instruments)
         durations, *sizes = (one.pending for one in every)
         return RequestSeries(durations, sizes[0] if sizes else None, sizes[1] if sizes else None, every)
+
+    def unparented(self, service: Service) -> None:
+        """Count a request that `service` made, without a parent. Of one that serves nothing, none has any."""
+        if service in self._serving:
+            attributes = ((names.LEDGER_REASON, "unknown"), (names.RUNTIME, service.language))
+            self._unparented.series(service, attributes).add(1)
 
     def lost(self, service: Service, number: int) -> None:
         """Count records that a connection of `service` lost."""
@@ -159,4 +175,5 @@ class RequestMetrics:
 
     def forget(self, service: Service) -> None:
         """The service has gone: its series are exported once more, and then dropped."""
+        self._serving.discard(service)
         self.instruments.forget(service)

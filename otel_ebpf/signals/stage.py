@@ -16,7 +16,7 @@ from typing import NamedTuple
 from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.likeness import Again
-from otel_ebpf.kernel.records import Capture, Exchange, Piece, Role
+from otel_ebpf.kernel.records import Capture, ContextSource, Exchange, Piece, Role
 from otel_ebpf.protocols.calls import Call
 from otel_ebpf.signals.handshakes import Handshakes
 from otel_ebpf.signals.http import HttpSpans, Plan
@@ -24,11 +24,13 @@ from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.routes import Routes
 from otel_ebpf.signals.sampling import Sampler
-from otel_ebpf.signals.span import Span
+from otel_ebpf.signals.span import Span, SpanKind
 
 _logger = logging.getLogger(__name__)
 
 _UNKNOWN = int(Role.UNKNOWN)
+_ROOT = int(ContextSource.ROOT)
+_CLIENT = int(SpanKind.CLIENT)
 _TLS = int(Capture.TLS)
 _FIRST = int(Capture.FIRST)
 # An IntEnum member as an index costs a call of __index__.
@@ -41,7 +43,7 @@ _ROLE_UNKNOWN = int(Entry.SIGNAL_ROLE_UNKNOWN)
 _FAILED = int(Entry.SIGNAL_FAILED)
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Stand in for a callback that nobody asked for."""
 
 
@@ -133,6 +135,7 @@ class SignalStage:
         """Count each, and make its span. One loop: a call for each step of it would cost as much again."""
         counts, emit, sample, span_of = self._counts, self._emit, self._sample, self._span
         record = self._metrics.record if self._metrics is not None else None
+        unparented = self._metrics.unparented if self._metrics is not None else _nothing
         offset = self._clock()
         for (
             known, start, end, request_bytes, response_bytes,
@@ -149,6 +152,8 @@ class SignalStage:
                         plan.shape, duration, body if body < bound else bound, response_bytes - response_head
                     )
                     counts[_AGGREGATED] += 1
+                    if source == _ROOT and plan.shape.kind == _CLIENT:
+                        unparented(plan.shape.service)
                 if emit is None:
                     counts[_SPANS_OFF] += 1
                 elif sample(trace_id, parent_id, flags, source):

@@ -19,7 +19,14 @@ _PACKAGE = Path(opentelemetry.semconv.__file__).parent
 
 # Not in the package: the SDK specification's, and the project's own table.
 PLAIN = {"stage", "outcome", "reason", "role"}
-OWN = {"otel.metric.overflow", "ebpf.ledger.records", "ebpf.tls.handshake.duration", *PLAIN}
+OWN = {
+    "otel.metric.overflow",
+    "ebpf.ledger.records",
+    "ebpf.tls.handshake.duration",
+    "ebpf.trace.unparented",
+    "runtime",
+    *PLAIN,
+}
 
 # The metrics and attributes of HTTP, as the conventions name them.
 HTTP = {

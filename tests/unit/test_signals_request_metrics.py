@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from signals_support import CLIENT, SECOND, SERVER, call, record, service, value
+from signals_support import CLIENT, SECOND, SERVER, Bench, call, record, service, value
 
+from otel_ebpf.kernel.records import ContextSource
 from otel_ebpf.protocols.calls import Call
 from otel_ebpf.signals.http import HttpSpans
 from otel_ebpf.signals.http_shape import active_attributes
@@ -54,6 +55,21 @@ def test_names_and_attributes(role: int, side: str) -> None:
         expected |= {"server.address": "shop.example", "server.port": 8080}
     for (point,) in found.values():
         assert dict(point.attributes) == expected
+
+
+def test_requests_without_a_parent_are_counted_of_those_who_serve() -> None:
+    bench, other = Bench(), service("edge", 2)
+    asked = call(of=record(role=CLIENT))
+    bench.stage.call(asked, SHOP)
+    bench.stage.call(asked, other)
+    bench.stage.call(call(of=record(role=SERVER)), SHOP)
+    for source in (ContextSource.ROOT, ContextSource.SERVED, ContextSource.HEADER):
+        bench.stage.call(asked._replace(context_source=int(source)), SHOP)
+        bench.stage.call(asked._replace(context_source=int(source)), other)
+    assert bench.metrics is not None
+    (point,) = by_name(bench.metrics)["ebpf.trace.unparented"]
+    assert point.value == 1
+    assert dict(point.attributes) == {"reason": "unknown", "runtime": "python"}
 
 
 def test_units_and_bounds() -> None:
