@@ -162,7 +162,7 @@ class TlsLibraries:
     def _judge(self, pid: int, files: list[Mapping], java: bool) -> None:
         """Tell why a process that makes handshakes cannot be read. What made them is mapped by then."""
         looks = [self._files.look(mapping) for mapping in files]
-        if None in looks or not os.path.exists(f"/proc/{pid}"):
+        if None in looks or _has_ended(pid):
             return
         obstacles = [look.obstacle for look in looks if look is not None and look.obstacle is not None]
         self._unread.put(pid, obstacle_of(obstacles, java, len(files)))
@@ -184,3 +184,14 @@ class TlsLibraries:
             if self._stopping:
                 return
             self._look(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Say whether a process is gone, or has only not been waited for yet."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:
+        return False  # it may not be looked at
+    return False

@@ -177,6 +177,15 @@ def test_a_process_with_handshakes_and_no_probes_is_told_until_it_is_gone(host: 
     assert reasons(libraries) == {rust: "no_symbols"}
 
 
+def test_a_process_that_has_ended_is_not_told_of(host: Host, watch: Watch) -> None:
+    ended, runs = host.process(), host.process(host.file("program"))
+    host.end_unheeded(ended)
+    libraries = watch()
+    libraries.handshake(ended)
+    libraries.handshake(runs)
+    shows(reasons, libraries, {runs: "no_symbols"})
+
+
 def test_a_process_is_told_no_more_when_it_is_another_program(host: Host, watch: Watch) -> None:
     program = host.file("rust")
     pid = host.process(program)

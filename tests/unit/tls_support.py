@@ -17,6 +17,7 @@ from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.kernel.mappings import Mapping
 from otel_ebpf.kernel.messages import AttachedFile, AttachFile, DetachFile, Done, Point, Reply, Request
+from tests.waiting import wait_for
 
 
 @dataclass
@@ -79,6 +80,13 @@ class Host:
         process.kill()
         process.wait()
         self.mapped.pop(pid, None)
+
+    def end_unheeded(self, pid: int) -> None:
+        """End a process that nobody waits for: it stays in /proc, with nothing mapped."""
+        (process,) = (one for one in self._asleep if one.pid == pid)
+        process.kill()
+        wait_for(lambda: Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z")
+        self.mapped[pid] = []
 
     def close(self) -> None:
         for process in self._asleep:
