@@ -105,7 +105,7 @@ def test_one_request_that_fans_out(traced: Traced, hop: Hop) -> None:
     _check(traced, one, wide, 2 + 8, 10)
 
 
-@pytest.mark.parametrize("at_once", AT_ONCE)
+@pytest.mark.parametrize("at_once", [1, 10, 50])
 @pytest.mark.parametrize("name", ["node", "asyncio"])
 def test_an_event_loop_s_requests_have_no_parent_rather_than_a_wrong_one(
     traced: Traced, hop: Hop, name: str, at_once: int
