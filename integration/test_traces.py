@@ -12,11 +12,13 @@ import pytest
 
 from integration.conftest import Traced
 from integration.harness.build import PROGRAMS
+from integration.harness.certificates import certificates
 from integration.harness.limits import PATIENCE, SLACK, slack
-from integration.harness.measured import new_mark
+from integration.harness.measured import drive, new_mark
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.servers import Server
+from integration.harness.spans import CLIENT, SERVER
 from integration.harness.traces import Verdict, judge, torn
 
 TRACES = PROGRAMS / "traces"
@@ -122,3 +124,19 @@ def test_what_is_asked_after_the_answer_has_no_parent(traced: Traced, hop: Hop, 
     one, two, three = hop("threaded-0"), hop("careless"), hop("threaded-1")
     verdict = _judged(traced, one, f"{two.port}c/{three.port}", 6, at_once)
     assert verdict.missing == {"careless_hop client": REQUESTS}, str(verdict)
+
+
+@pytest.mark.parametrize("name", ["threaded_tls", "nginx_tls", "node_tls", "uvicorn_tls"])
+def test_both_ends_of_a_tls_connection(
+    traced: Traced, application: Callable[[str], Server], name: str
+) -> None:
+    """By the position in the plaintext, from the first request after the handshake on."""
+    server, mark = application(name), new_mark()
+    path = "/1k.bin" if name == "nginx_tls" else "/json"
+    drive(server.port, [path] * 3, mark=mark, tls=certificates().client_context())
+    for number in range(3):
+        ends = traced.backend.expect(2, mark=f"{mark}-{number}")
+        (client,) = (span for span in ends if span.kind == CLIENT)
+        (inner,) = (span for span in ends if span.kind == SERVER)
+        assert (inner.trace_id, inner.parent_id) == (client.trace_id, client.span_id)
+        assert not client.parent_id

@@ -208,8 +208,11 @@ __noinline int count_ciphertext(__u64 sk, __u32 length, int request, int sending
 	if (!sending)
 		conn->tls.received_at = conn->last;
 	within = note_socket_call(sk, conn->last);
-	if (within && within->kind == (sending ? TLS_WRITES : TLS_READS))
+	if (within && within->kind == (sending ? TLS_WRITES : TLS_READS)) {
 		conn->tls.within = 1;
+		if (sending)
+			announce(conn);
+	}
 	if (!within && !conn->tls.session && conn->tls.phase == TLS_OPEN)
 		account(LEDGER_EVENT_CIPHERTEXT);
 	if (side->lost || (conn->tls.phase != TLS_HANDSHAKE && (within || conn->tls.session)))

@@ -163,6 +163,21 @@ static __always_inline void note_asked(const struct record_header *header)
 		bpf_map_update_elem(&asked, &header->connection, &fresh, BPF_ANY);
 }
 
+/* A TLS library sends what may begin a request; its plaintext is heard of when the call returns, by when the
+ * other end may have answered. */
+static __noinline int announce(struct connection *conn)
+{
+	struct record_header *header = &conn->record.header;
+
+	if (header->role != ROLE_CLIENT || conn->phase != PHASE_IDLE || !positions_agree(conn))
+		return 0;
+	header->offset = conn->sent;
+	make_context(header);
+	inherit_served(&header->context);
+	note_asked(header);
+	return 0;
+}
+
 /* Settles the context of the request that begins. What its head says is yet to come, and goes first. */
 static __noinline int settle_context(struct connection *conn)
 {
