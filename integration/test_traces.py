@@ -13,7 +13,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.build import PROGRAMS
 from integration.harness.certificates import certificates
-from integration.harness.limits import PATIENCE, SLACK, slack
+from integration.harness.limits import PATIENCE, SLACK, slack, wait_until
 from integration.harness.measured import drive, new_mark
 from integration.harness.ports import free_port
 from integration.harness.program import Program
@@ -140,3 +140,20 @@ def test_both_ends_of_a_tls_connection(
         (inner,) = (span for span in ends if span.kind == SERVER)
         assert (inner.trace_id, inner.parent_id) == (client.trace_id, client.span_id)
         assert not client.parent_id
+
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(("flags", "spans"), [("01", 6), ("00", 0)], ids=["sampled", "not sampled"])
+def test_a_traceparent_s_flag_decides_through_the_whole_chain(
+    traced: Traced, hop: Hop, flags: str, spans: int
+) -> None:
+    """Whoever sent it has decided: of the whole trace or of nothing of it, passed on or not."""
+    one, two, three = (hop(f"threaded-{number}") for number in range(3))
+    mark, path = new_mark(), f"/walk/1/{two.port}/{three.port}"
+    before = traced.agent.ledger()["signal_unsampled"]
+    drive(one.port, [path], mark=mark, headers={"traceparent": f"00-{TRACE}-{PARENT}-{flags}"})
+    seen = traced.backend.expect(spans, mark=mark)
+    assert {span.trace_id for span in seen} <= {TRACE}
+    assert wait_until(lambda: traced.agent.ledger()["signal_unsampled"] - before == 6 - spans)

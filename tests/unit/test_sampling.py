@@ -83,6 +83,17 @@ def test_the_parent_s_flag_is_consulted_and_not_the_root_s() -> None:
     assert not decides(make_sampler("parentbased_always_off"), b"\x01" * 16, b"\0" * 8, 1)
 
 
+@pytest.mark.parametrize("source", [ContextSource.PEER, ContextSource.SERVED])
+def test_a_parent_that_was_seen_here_decides_only_what_a_header_has_decided(source: ContextSource) -> None:
+    parent, decided = b"\x05" * 8, source | ContextSource.DECIDED
+    in_half = b"\0" * 16, b"\xff" * 16
+    sampler = make_sampler("parentbased_traceidratio", "0.5")
+    # Nobody above has decided: each span of a trace is decided by its id, which they share.
+    assert [sampler.sample(trace_id, parent, 0, int(source)) for trace_id in in_half] == [True, False]
+    assert [sampler.sample(trace_id, parent, 0, int(decided)) for trace_id in in_half] == [False, False]
+    assert [sampler.sample(trace_id, parent, 1, int(decided)) for trace_id in in_half] == [True, True]
+
+
 def test_a_header_without_a_parent_id_is_no_parent() -> None:
     sampler = make_sampler("parentbased_always_on")
     assert sampler.sample(b"\1" * 16, b"\0" * 8, 0, int(ContextSource.HEADER))
