@@ -1,4 +1,4 @@
-"""A hop on Python's own server, a thread for each connection: PORT."""
+"""A hop on Python's own server, a thread for each connection: PORT [ADDRESS]."""
 
 from __future__ import annotations
 
@@ -26,4 +26,5 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     ThreadingHTTPServer.request_queue_size = 256
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    address = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
+    ThreadingHTTPServer((address, int(sys.argv[1])), Handler).serve_forever()

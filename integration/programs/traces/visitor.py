@@ -1,4 +1,4 @@
-"""Asks from outside: PORT HOPS MARK REQUESTS AT_ONCE. Each of so many threads keeps a connection."""
+"""Asks from outside: [ADDRESS:]PORT HOPS MARK REQUESTS AT_ONCE. So many threads keep a connection each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 
-def visit(port: int, hops: str, mark: str, numbers: range) -> None:
+def visit(host: str, port: int, hops: str, mark: str, numbers: range) -> None:
     """Make requests over one connection, one for each number."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection = http.client.HTTPConnection(host, port)
     for number in numbers:
         connection.request("GET", f"/walk/{number}/{hops}?n={mark}")
         answer = connection.getresponse()
@@ -19,11 +19,11 @@ def visit(port: int, hops: str, mark: str, numbers: range) -> None:
 
 
 def main() -> None:
-    port, hops, mark, requests, at_once = int(sys.argv[1]), *sys.argv[2:4], int(sys.argv[4]), int(sys.argv[5])
+    host, _, port = sys.argv[1].rpartition(":")
+    hops, mark, requests, at_once = *sys.argv[2:4], int(sys.argv[4]), int(sys.argv[5])
     with ThreadPoolExecutor(at_once) as pool:
-        made = [
-            pool.submit(visit, port, hops, mark, range(start, requests, at_once)) for start in range(at_once)
-        ]
+        numbers = [range(start, requests, at_once) for start in range(at_once)]
+        made = [pool.submit(visit, host or "127.0.0.1", int(port), hops, mark, some) for some in numbers]
         for one in made:
             one.result()
 

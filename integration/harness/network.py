@@ -1,0 +1,64 @@
+"""Two network namespaces with a wire between them, and an address in one that stands for the other's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from integration.harness.limits import wait_until
+
+VISITORS, SERVICES = "10.231.7.1", "10.231.7.2"
+TRANSLATED = "10.231.99.1"
+"""What visitors call the services by, where their addresses are translated (DNAT)."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The namespaces' names."""
+
+    visitors: str
+    services: str
+
+    def within(self, namespace: str) -> list[str]:
+        """Return the words that run a command in one of them."""
+        return ["ip", "netns", "exec", namespace]
+
+    def wait_listening(self, port: int) -> None:
+        """Wait until something listens on a port of the services' namespace."""
+        wanted = f":{port:04X} 00000000:0000 0A"
+        command = [*self.within(self.services), "cat", "/proc/net/tcp"]
+        assert wait_until(lambda: wanted in _run(*command)), f"nothing listens on {port}"
+
+
+@contextmanager
+def two_networks(port: int) -> Iterator[Networks]:
+    """Make them; `port` of the translated address is that port of the services'. Both are gone at the end."""
+    made = Networks(f"visitors-{os.getpid()}", f"services-{os.getpid()}")
+    with ExitStack() as stack:
+        for name in (made.visitors, made.services):
+            _run("ip", "netns", "add", name)
+            stack.callback(_run, "ip", "netns", "delete", name)
+            _run("ip", "-n", name, "link", "set", "lo", "up")
+        _run(
+            *("ip", "-n", made.visitors, "link", "add", "wire", "type", "veth"),
+            *("peer", "name", "wire", "netns", made.services),
+        )
+        for name, address in ((made.visitors, VISITORS), (made.services, SERVICES)):
+            _run("ip", "-n", name, "address", "add", f"{address}/30", "dev", "wire")
+            _run("ip", "-n", name, "link", "set", "wire", "up")
+        _run("ip", "-n", made.visitors, "route", "add", TRANSLATED, "dev", "wire")
+        _run(
+            *made.within(made.visitors),
+            *("iptables", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "-d", TRANSLATED),
+            *("--dport", "80", "-j", "DNAT", "--to-destination", f"{SERVICES}:{port}"),
+        )
+        yield made
+
+
+def _run(*words: str) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"{words} failed:\n{done.stdout}{done.stderr}"
+    return done.stdout

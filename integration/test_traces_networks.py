@@ -1,0 +1,48 @@
+"""The two ends of a connection are brought together by TCP's own numbers, whatever lies between them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from integration.conftest import Traced
+from integration.harness.build import PROGRAMS
+from integration.harness.limits import PATIENCE, slack
+from integration.harness.measured import new_mark
+from integration.harness.network import SERVICES, TRANSLATED, two_networks
+from integration.harness.ports import free_port
+from integration.harness.program import Program
+from integration.harness.rungs import RUNGS
+from integration.harness.spans import CLIENT, SERVER
+from integration.harness.traces import torn
+
+TRACES = PROGRAMS / "traces"
+REQUESTS = 40
+
+
+@pytest.mark.parametrize("translated", [False, True], ids=["veth", "DNAT"])
+def test_services_in_another_network_namespace(start_agent: Callable[..., Traced], translated: bool) -> None:
+    """A client that calls the server by an address and a port that the server does not have."""
+    first, second, mark = free_port(), free_port(), new_mark()
+    observed = [{"command_line": "*threaded_hop.py*"}, {"command_line": "*visitor.py*"}]
+    with two_networks(first) as networks:
+        hop = [*networks.within(networks.services), sys.executable, str(TRACES / "threaded_hop.py")]
+        with Program([*hop, str(first), "0.0.0.0"]), Program([*hop, str(second)]):
+            networks.wait_listening(first)
+            networks.wait_listening(second)
+            traced = start_agent(RUNGS[0], config={"discovery": {"include": observed}})
+            address = f"{TRANSLATED}:80" if translated else f"{SERVICES}:{first}"
+            visit = [*networks.within(networks.visitors), sys.executable, str(TRACES / "visitor.py")]
+            words = [*visit, address, str(second), mark, str(REQUESTS), "4"]
+            subprocess.run(words, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL)
+            seen = traced.backend.expect(4 * REQUESTS, mark=mark)
+    outer = [span for span in seen if span.kind == CLIENT and span.service == "visitor"]
+    assert {span.attributes["server.address"] for span in outer} == {address.partition(":")[0]}
+    clients = {span.span_id: span for span in outer}
+    served = [span for span in seen if span.kind == SERVER and span.parent_id in clients]
+    assert len(served) == REQUESTS
+    assert all(clients[span.parent_id].target == span.target for span in served)
+    assert not torn(seen)
