@@ -157,3 +157,5 @@ def _attempt_unix_socket(traced: Traced, server: Server) -> None:
     for one in measured:
         assert by_mark[one.mark].duration > 0
         check_inside(by_mark[one.mark], one)
+    parents = {span.mark: (span.trace_id, span.span_id) for span in clients}
+    assert {mark: (span.trace_id, span.parent_id) for mark, span in by_mark.items()} == parents

@@ -33,7 +33,7 @@ struct asked {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
-	__type(key, __u64); /* record_header.connection */
+	__type(key, __u64); /* key_of_both_ends */
 	__type(value, struct asked);
 } asked SEC(".maps");
 
@@ -62,6 +62,15 @@ static __always_inline bool positions_agree(const struct connection *conn)
 	return transport != TRANSPORT_UNKNOWN && !(conn->record.header.flags & CAPTURE_OLD);
 }
 
+/* A unix server's end has no inode until it is accepted, by when the client may have sent: the client's is
+ * enough. */
+static __always_inline __u64 key_of_both_ends(const struct record_header *header)
+{
+	if (header->transport == TRANSPORT_UNIX)
+		return header->connection & ~0xffffffffULL;
+	return header->connection;
+}
+
 static __always_inline void take_parent(struct trace_context *own, const struct trace_context *parent,
 					__u8 source)
 {
@@ -77,11 +86,12 @@ static __always_inline void take_parent(struct trace_context *own, const struct 
 static __noinline int resolve_peer(struct connection *conn)
 {
 	struct record_header *header = &conn->record.header;
+	__u64 key = key_of_both_ends(header);
 	struct asked *known;
 
 	if (!(conn->trace & TRACE_UNRESOLVED) || header->context.source != CONTEXT_ROOT)
 		return 0;
-	known = bpf_map_lookup_elem(&asked, &header->connection);
+	known = bpf_map_lookup_elem(&asked, &key);
 	if (!known || known->offset != header->offset)
 		return 0;
 	conn->trace &= ~TRACE_UNRESOLVED;
@@ -154,13 +164,14 @@ static __always_inline void note_serving(const struct connection *conn)
 
 static __always_inline void note_asked(const struct record_header *header)
 {
-	struct asked *known = bpf_map_lookup_elem(&asked, &header->connection);
+	__u64 key = key_of_both_ends(header);
+	struct asked *known = bpf_map_lookup_elem(&asked, &key);
 	struct asked fresh = { .offset = header->offset, .context = header->context };
 
 	if (known) /* of a request that was answered: nobody asks for it any more */
 		*known = fresh;
 	else
-		bpf_map_update_elem(&asked, &header->connection, &fresh, BPF_ANY);
+		bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
 }
 
 /* A TLS library sends what may begin a request; its plaintext is heard of when the call returns, by when the
