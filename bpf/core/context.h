@@ -20,19 +20,20 @@ static __always_inline void store_id(__u8 *to, __u64 id)
 }
 
 /* The context of a request that has no parent. */
-static __always_inline void make_context(struct record_header *header)
+static __always_inline void root_context(struct trace_context *context, __u64 connection, __u64 offset,
+					 __u8 role)
 {
-	__u64 seed = mix(header->connection ^ id_secret_low);
-	__u64 span = mix((seed + header->offset) ^ id_secret_high ^ header->role);
+	__u64 seed = mix(connection ^ id_secret_low);
+	__u64 span = mix((seed + offset) ^ id_secret_high ^ role);
 	__u64 trace = mix(span + id_secret_low);
 	__u64 high = mix(trace ^ id_secret_high);
 
-	store_id(header->context.trace_id, high ? high : 1);
-	store_id(header->context.trace_id + 8, trace);
-	store_id(header->context.span_id, span ? span : 1);
-	*(__u64 *)header->context.parent_id = 0;
-	header->context.flags = 0;
-	header->context.source = CONTEXT_ROOT;
+	store_id(context->trace_id, high ? high : 1);
+	store_id(context->trace_id + 8, trace);
+	store_id(context->span_id, span ? span : 1);
+	*(__u64 *)context->parent_id = 0;
+	context->flags = 0;
+	context->source = CONTEXT_ROOT;
 }
 
 #define NOT_HEX 0x80

@@ -59,6 +59,8 @@ static __always_inline void enter_call(struct sock *sk, struct msghdr *message, 
 	struct call_in_progress progress = { .socket = (__u64)sk };
 	__u64 key = call_key(sending);
 
+	if (sending)
+		before_send(sk);
 	io_from_iterator(&progress.io, &message->msg_iter);
 	/* A send that is still there was never left: its return was missed. */
 	if (sending && bpf_map_lookup_elem(&calls_in_progress, &key))

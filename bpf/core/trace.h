@@ -15,6 +15,7 @@
 #define OTEL_EBPF_TRACE_H
 
 #include "context.h"
+#include "process.h"
 
 enum trace_state {
 	TRACE_UNRESOLVED = 1 << 0, /* a server's: the client's request was not found yet */
@@ -162,40 +163,64 @@ static __always_inline void note_serving(const struct connection *conn)
 	known->offset = header->offset;
 }
 
-static __always_inline void note_asked(const struct record_header *header)
+/* Notes a client's request, for the other end to find, unless that was done. */
+static __noinline int note_asked(__u64 key, __u64 connection, __u64 offset)
 {
-	__u64 key = key_of_both_ends(header);
 	struct asked *known = bpf_map_lookup_elem(&asked, &key);
-	struct asked fresh = { .offset = header->offset, .context = header->context };
+	struct asked fresh = { .offset = offset };
 
+	if (known && known->offset == offset)
+		return 0;
+	root_context(&fresh.context, connection, offset, ROLE_CLIENT);
+	inherit_served(&fresh.context);
 	if (known) /* of a request that was answered: nobody asks for it any more */
 		*known = fresh;
 	else
 		bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
+	return 0;
 }
 
-/* A TLS library sends what may begin a request; its plaintext is heard of when the call returns, by when the
- * other end may have answered. */
-static __noinline int announce(struct connection *conn)
+/* The same before it begins: its bytes are about to leave, or are heard of later, and the other end may be
+ * faster. Touches nothing of the connection, of which an earlier exchange may yet be amended. */
+static __always_inline void announce(const struct connection *conn)
 {
-	struct record_header *header = &conn->record.header;
+	const struct record_header *header = &conn->record.header;
 
-	if (header->role != ROLE_CLIENT || conn->phase != PHASE_IDLE || !positions_agree(conn))
-		return 0;
-	header->offset = conn->sent;
-	make_context(header);
-	inherit_served(&header->context);
-	note_asked(header);
-	return 0;
+	if (header->role == ROLE_CLIENT && conn->phase == PHASE_IDLE && positions_agree(conn))
+		note_asked(key_of_both_ends(header), header->connection, conn->sent);
+}
+
+/* Bytes are about to leave by this socket: for rungs that have a hook there anyway. */
+static __always_inline void before_send(struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	struct connection *conn;
+	__u64 connection;
+
+	if (is_excluded(bpf_get_current_pid_tgid() >> 32))
+		return;
+	conn = find_connection((__u64)sk);
+	if (conn) {
+		if (conn->mode == MODE_EXCHANGE && conn->tls.phase == TLS_NONE)
+			announce(conn);
+		return;
+	}
+	/* The first bytes of who has connected: its SYN is all that was acknowledged. */
+	if (TCP_FIELD(tp, bytes_acked) != 1 || TCP_FIELD(tp, bytes_sent) || TCP_FIELD(tp, bytes_received))
+		return;
+	connection = (__u64)TCP_FIELD(tp, snd_una) << 32 | TCP_FIELD(tp, rcv_nxt);
+	note_asked(connection, connection, 0);
 }
 
 /* Settles the context of the request that begins. What its head says is yet to come, and goes first. */
 static __noinline int settle_context(struct connection *conn)
 {
 	struct record_header *header = &conn->record.header;
+	__u64 key = key_of_both_ends(header);
+	struct asked *known;
 
 	conn->trace = 0;
-	make_context(header);
+	root_context(&header->context, header->connection, header->offset, header->role);
 	if (header->role == ROLE_SERVER) {
 		if (conn->alone >= ALONE_FROM)
 			conn->alone++;
@@ -206,9 +231,12 @@ static __noinline int settle_context(struct connection *conn)
 			note_serving(conn);
 		return 0;
 	}
-	inherit_served(&header->context);
-	if (positions_agree(conn))
-		note_asked(header);
+	if (!positions_agree(conn))
+		return inherit_served(&header->context);
+	note_asked(key, header->connection, header->offset);
+	known = bpf_map_lookup_elem(&asked, &key);
+	if (known && known->offset == header->offset)
+		header->context = known->context;
 	return 0;
 }
 
