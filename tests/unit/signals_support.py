@@ -48,6 +48,17 @@ def client_hello(name: str | None = "shop.example") -> bytes:
     return out.read()
 
 
+NO_SOCKET: dict[str, Any] = {
+    "transport": int(Transport.UNKNOWN),
+    "family": 0,
+    "server_port": 0,
+    "client_port": 0,
+    "server_address": bytes(16),
+    "client_address": bytes(16),
+}
+"""What a record says where the session's socket is not known."""
+
+
 def service(name: str = "shop", number: int = 1) -> Service:
     return Service(number, name, "python", (("service.name", name),))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from signals_support import (
     BOOT_TO_UNIX,
     CLIENT,
+    NO_SOCKET,
     SECOND,
     SERVER,
     SHOP,
@@ -328,16 +329,6 @@ def test_without_a_name_it_is_the_peer_s_address(request_: bytes) -> None:
     assert child.template.name == "TLS client handshake 10.0.0.1"
     assert attributes(child)["server.address"] == "10.0.0.1"
     assert not bench.handshakes.server_names
-
-
-NO_SOCKET: dict[str, Any] = {
-    "transport": int(Transport.UNKNOWN),
-    "family": 0,
-    "server_port": 0,
-    "client_port": 0,
-    "server_address": bytes(16),
-    "client_address": bytes(16),
-}
 
 
 @pytest.mark.parametrize(("request_", "name"), [(HELLO, "shop.example"), (b"", "")])
