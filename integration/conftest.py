@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from integration.harness import servers, tls_servers
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
+from integration.harness.injecting import FIT
 from integration.harness.ports import POOL
-from integration.harness.rungs import RUNGS
+from integration.harness.rungs import BRIEFLY, RUNGS
+from otel_ebpf.config import Runtime
+
+ENOUGH = ("test_books", "test_servers", "test_traces", "test_tls_clients")
+"""Files of tests for a brief look at a rung."""
+ON_ONE = ("test_inject", "test_dns")
+"""More of them for the first rung, be the look at it brief too."""
 
 
 @dataclass(frozen=True)
@@ -31,28 +39,47 @@ def rung(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the further rungs of tests that are marked as the same on all of them."""
-    others = [
-        item
-        for item in items
-        if item.get_closest_marker("one_rung")
-        and isinstance(item, pytest.Function)
-        and item.callspec.params["rung"] != RUNGS[0]
-    ]
+    """Leave out rungs of tests that are marked as the same on all, and what is too much for a brief look."""
+    others = [item for item in items if isinstance(item, pytest.Function) and _is_left_out(item)]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+def _is_left_out(item: pytest.Function) -> bool:
+    if item.path.parent != Path(__file__).parent:
+        return False
+    rung = item.callspec.params.get("rung") if hasattr(item, "callspec") else None
+    if item.get_closest_marker("unfit_sockmap" if FIT == "1" else "fit_sockmap"):
+        return True
+    if item.get_closest_marker("one_rung") and rung not in (None, RUNGS[0]):
+        return True
+    if item.path.stem in ON_ONE and rung == RUNGS[0]:
+        return False
+    return rung in BRIEFLY and item.path.stem not in ENOUGH
 
 
 @pytest.fixture(scope="session")
 def traced(rung: str) -> Iterator[Traced]:
     """An agent for all tests of one rung. It observes what they start, and no stranger on this host."""
     halves = POOL[: len(POOL) // 2], POOL[len(POOL) // 2 :]
-    behind_unix_sockets = [{"executable": "*/nginx"}, {"command_line": "*gunicorn*shop:app*"}]
+    behind_unix_sockets = [
+        {"executable": "*/nginx"},
+        {"executable": "*/haproxy"},
+        {"executable": "*/php-fpm*"},
+        {"command_line": "*gunicorn*shop:app*"},
+    ]
     include = [*({"ports": list(half)} for half in halves), *behind_unix_sockets]
     options: dict[str, Any] = {
-        "config": {"discovery": {"include": include}, "tls": {"enabled": True}},
-        # A backend that a busy host holds up for a moment is no reason to lose spans.
+        "config": {
+            "discovery": {"include": include},
+            "tls": {"enabled": True},
+            "traces": {"runtimes": list(get_args(Runtime))},
+            # A busy host that holds up the agent or the backend for a moment is no reason to lose spans.
+            "capture": {"ring_bytes": 64 << 20},
+            # Series for each of hundreds of servers: test_network_tcp has agents of its own.
+            "network": {"tcp": {"enabled": False}},
+        },
         "environment": {"OTEL_BSP_MAX_QUEUE_SIZE": "65536"},
     }
     with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung, **options) as agent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from integration.harness.build import contend
+from integration.harness.build import PROGRAMS, c_program
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.ledger import Entry
 from otel_ebpf.kernel.messages import Attach, Attached, Detach
@@ -25,7 +25,7 @@ def test_two_processors_on_one_connection(rung: str) -> None:
         assert isinstance(attached, Attached)
         tables = Tables(attached.maps)
         for _ in range(ATTEMPTS):
-            subprocess.run([contend(), str(SENDS)], check=True)
+            subprocess.run([c_program(PROGRAMS / "contend.c"), str(SENDS)], check=True)
             if tables.ledger_totals()[Entry.EVENT_CONTENDED]:
                 break
         assert tables.ledger_totals()[Entry.EVENT_CONTENDED] > 0

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.agent import COMMAND, Agent, AgentError
 from integration.harness.backend import Backend
+from integration.harness.held import all_ids, children, held_by
 from integration.harness.limits import PATIENCE, slack, wait_until
 from integration.harness.measured import drive
 from integration.harness.rungs import RUNGS
@@ -28,34 +27,11 @@ from integration.harness.spans import SERVER
 StartAgent = Callable[..., Traced]
 
 
-def _held_by(pid: int, what: str) -> set[int]:
-    """Return the ids of the BPF programs ("prog") or links that a process and its children hold open."""
-    wanted = re.compile(rf"^{what}_id:\s+(\d+)$", re.MULTILINE)
-    found = set()
-    for holder in (pid, *_children(pid)):
-        for info in Path(f"/proc/{holder}/fdinfo").iterdir():
-            with suppress(FileNotFoundError):  # closed since the folder was listed
-                found |= {int(one) for one in wanted.findall(info.read_text())}
-    return found
-
-
-def _children(pid: int) -> set[int]:
-    found = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found |= {int(child) for child in (task / "children").read_text().split()}
-    return found
-
-
-def _all_ids(what: str) -> set[int]:
-    shown = subprocess.run(["bpftool", "-j", what, "show"], capture_output=True, text=True, check=True)
-    return {one["id"] for one in json.loads(shown.stdout)}
-
-
 @pytest.mark.fast
 def test_ready(rung: str, start_agent: StartAgent) -> None:
     agent = start_agent(rung).agent
     status = agent.status()
-    assert status["pid"] in {agent.pid, *_children(agent.pid)}
+    assert status["pid"] in {agent.pid, *children(agent.pid)}
     assert agent.rung_in_use() == rung
     assert sum("ready" in line for line in agent.log.splitlines()) == 1, agent.log
 
@@ -69,15 +45,15 @@ def test_stop_leaves_nothing(rung: str, start_agent: StartAgent, number: int) ->
         rules = {"discovery": {"include": [{"pids": [server.program.pid]}]}}
         traced = start_agent(rung, environment=environment, config=rules)
         agent = traced.agent
-        programs, links = _held_by(agent.pid, "prog"), _held_by(agent.pid, "link")
+        programs, links = held_by(agent.pid, "prog"), held_by(agent.pid, "link")
         assert programs
         drive(server.port, ["/json"] * 10)
         # Once connected: on a busy host that can take the time that a stop has for its last spans.
         assert wait_until(lambda: agent.ledger()["export_passed"] == 8)
         agent.stop(number)
         traced.backend.expect(10, port=server.port, kind=SERVER)
-    assert not programs & _all_ids("prog")
-    assert not links & _all_ids("link")
+    assert not programs & all_ids("prog")
+    assert not links & all_ids("link")
     assert not agent.status_socket.exists()
 
 
@@ -102,12 +78,12 @@ def test_stop_under_load(rung: str, start_agent: StartAgent) -> None:
 def test_kill_leaves_nothing(rung: str, start_agent: StartAgent) -> None:
     """The kernel lets go of what a killed agent held: nothing is pinned."""
     agent = start_agent(rung).agent
-    programs, links = _held_by(agent.pid, "prog"), _held_by(agent.pid, "link")
-    family = _children(agent.pid)
+    programs, links = held_by(agent.pid, "prog"), held_by(agent.pid, "link")
+    family = children(agent.pid)
     assert programs
     agent.kill()
-    assert wait_until(lambda: not programs & _all_ids("prog")), "programs outlive the agent"
-    assert wait_until(lambda: not links & _all_ids("link")), "links outlive the agent"
+    assert wait_until(lambda: not programs & all_ids("prog")), "programs outlive the agent"
+    assert wait_until(lambda: not links & all_ids("link")), "links outlive the agent"
     assert wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in family))
 
 
@@ -122,10 +98,9 @@ def test_killed_agent_can_be_followed_by_another(start_agent: StartAgent) -> Non
         backend.expect(3, port=server.port, kind=SERVER)
 
 
-@pytest.mark.guest
 def test_forced_rung_that_cannot_be_had() -> None:
     """Exit status 3, and a message that names the rung; never a silent fall."""
-    # A kernel without kprobes lacks that rung; the older ones that have them lack the other.
+    # A kernel without kprobes lacks that rung; older ones that have them lack the other, and 6.12 has all.
     missing = "socket_trace" if Path("/sys/bus/event_source/devices/kprobe").exists() else "kprobe"
     agent = Agent(endpoint="http://127.0.0.1:1", rung=missing)
     try:

@@ -15,8 +15,7 @@ from integration.harness.provoke import StartAgent, only, reaches
 from integration.harness.spans import CLIENT, SERVER
 
 
-@pytest.mark.guest
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("protocol", ["http/protobuf", pytest.param("grpc", marks=pytest.mark.guest)])
 def test_exports_make_no_spans_of_their_receiver(rung: str, start_agent: StartAgent, protocol: str) -> None:
     """event_self: the receiver's end of the agent's connections is left alone, others' are not."""
     with Backend() as backend:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,13 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.certificates import certificates
 from integration.harness.compare import NEAR, attempt, check, check_pairs
+from integration.harness.go_programs import LOCAL, NEWEST, OLDEST, PREVIOUS, Build
 from integration.harness.measured import new_mark, run_client
 from integration.harness.servers import Server
 from integration.harness.spans import CLIENT, SERVER
 from integration.harness.tls_exotic import (
     GO_SERVICES,
     HTTP1,
-    LOCAL,
-    NEWEST,
-    OLDEST,
-    PREVIOUS,
     go_tls_program,
     go_tls_server,
     let_it_be_found,
@@ -29,18 +25,6 @@ from integration.harness.tls_exotic import (
 
 # What a library passes reaches the same code on every rung: test_tls_servers and test_tls_clients run on all.
 pytestmark = pytest.mark.one_rung
-
-
-@dataclass(frozen=True)
-class Build:
-    """One way to build both programs."""
-
-    version: str
-    stripped: bool
-    link: str = ""
-
-    def __str__(self) -> str:
-        return "-".join([self.version, *([self.link] if self.link else []), *["stripped"] * self.stripped])
 
 
 BUILDS = [Build(NEWEST, False), Build(NEWEST, True), Build(PREVIOUS, False), Build(OLDEST, True)]
@@ -57,7 +41,7 @@ def serve() -> Iterator[Serve]:
 
         def get(build: Build) -> Server:
             if build not in running:
-                server = go_tls_server(build.version, build.stripped, build.link)
+                server = go_tls_server(build)
                 running[build] = stack.enter_context(server)
             return running[build]
 
@@ -68,7 +52,7 @@ def _check(
     traced: Traced, serve: Serve, build: Build, path: str, method: str, count: int, near: int = NEAR
 ) -> None:
     server = serve(build)
-    program = go_tls_program("client", build.version, build.stripped, build.link)
+    program = go_tls_program("client", build)
     let_it_be_found(traced.backend, [program], f"https://127.0.0.1:{server.port}/slow")
     attempt(lambda: _attempt(traced, server, program, path, method, count, near))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable
 
 import pytest
@@ -39,6 +41,49 @@ def test_honoured(traced: Traced, application: Application, name: str) -> None:
     span = _served(traced, application("threaded"), HONOURED[name])
     assert (span.trace_id, span.parent_id) == (TRACE, PARENT)
     assert span.span_id not in (PARENT, "0" * 16)
+
+
+def test_trace_state_is_kept(traced: Traced, application: Application) -> None:
+    """By both ends of the request, where it stands beside a valid traceparent."""
+    server, state = application("threaded"), "vendor=1,other@key=abc"
+    for traceparent, kept in ((f"00-{TRACE}-{PARENT}-01", state), (f"00-{TRACE}-{PARENT}", "")):
+        span = _served(traced, server, {"traceparent": traceparent, "tracestate": state})
+        (client,) = traced.backend.marked(span.mark, CLIENT)
+        assert (span.trace_state, client.trace_state) == (kept, kept)
+
+
+def _padded(before: int, after: int) -> bytes:
+    """Return a request's head in which so many bytes of fields stand before and behind the traceparent."""
+
+    def fields(size: int) -> str:
+        count, rest = divmod(size, 100)
+        return "".join(f"X-{number:04}: {'a' * 92}\r\n" for number in range(count)) + (
+            f"Y: {'b' * (rest - 5)}\r\n" if rest > 5 else ""
+        )
+
+    context = f"TraceParent: 00-{TRACE}-{PARENT}-01\r\n"
+    return f"Host: localhost\r\n{fields(before)}{context}{fields(after)}\r\n".encode()
+
+
+@pytest.mark.parametrize("split", [0, 1, 7, 1000])
+@pytest.mark.parametrize(
+    ("before", "after"), [(900, 0), (980, 3000), (2000, 100), (3000, 4000), (7700, 0), (7000, 900)]
+)
+def test_wherever_it_stands_in_the_first_8_kib(
+    traced: Traced, application: Application, before: int, after: int, split: int
+) -> None:
+    """Of a head that comes at once, and of one that comes in two pieces, cut within the traceparent."""
+    server, mark = application("threaded"), new_mark()
+    whole = f"GET /json?n={mark} HTTP/1.1\r\n".encode() + _padded(before, after)
+    cut = whole.index(b"TraceParent") + 20 - split if split else len(whole)
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(whole[:cut])
+        time.sleep(0.02)
+        client.sendall(whole[cut:])
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+    (span,) = traced.backend.expect(1, port=server.port, kind=SERVER, mark=mark, quiet=0)
+    assert (span.trace_id, span.parent_id) == (TRACE, PARENT)
 
 
 REFUSED = {

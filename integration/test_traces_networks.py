@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -16,7 +16,7 @@ from integration.harness.network import SERVICES, TRANSLATED, two_networks
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.rungs import RUNGS
-from integration.harness.spans import CLIENT, SERVER
+from integration.harness.spans import CLIENT, SERVER, SeenSpan
 from integration.harness.traces import torn
 
 TRACES = PROGRAMS / "traces"
@@ -39,10 +39,35 @@ def test_services_in_another_network_namespace(start_agent: Callable[..., Traced
             words = [*visit, address, str(second), mark, str(REQUESTS), "4"]
             subprocess.run(words, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL)
             seen = traced.backend.expect(4 * REQUESTS, mark=mark)
-    outer = [span for span in seen if span.kind == CLIENT and span.service == "visitor"]
+    outer = _paired(seen, "visitor")
     assert {span.attributes["server.address"] for span in outer} == {address.partition(":")[0]}
+
+
+def test_requests_that_came_with_the_syn(start_agent: Callable[..., Traced]) -> None:
+    """TCP fast open (RFC 7413): the first bytes are sent, and taken, before the handshake is over."""
+    first, second, mark = free_port(), free_port(), new_mark()
+    observed = [{"command_line": "*threaded_hop.py*"}, {"command_line": "*hasty_visitor.py*"}]
+    with two_networks(first) as networks:
+        networks.open_fast()
+        hop = [*networks.within(networks.services), sys.executable, str(TRACES / "threaded_hop.py")]
+        with Program([*hop, str(first), "0.0.0.0"]), Program([*hop, str(second)]):
+            networks.wait_listening(first)
+            networks.wait_listening(second)
+            traced = start_agent(RUNGS[0], config={"discovery": {"include": observed}})
+            visit = [*networks.within(networks.visitors), sys.executable, str(TRACES / "hasty_visitor.py")]
+            words = [*visit, f"{SERVICES}:{first}", str(second), mark, str(REQUESTS)]
+            subprocess.run(words, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL)
+            assert networks.fast_opens() >= REQUESTS
+            seen = traced.backend.expect(4 * REQUESTS, mark=mark)
+    _paired(seen, "hasty_visitor")
+
+
+def _paired(seen: Sequence[SeenSpan], visitor: str) -> list[SeenSpan]:
+    """Check that each request from outside is one trace; return the spans of those who made them."""
+    outer = [span for span in seen if span.kind == CLIENT and span.service == visitor]
     clients = {span.span_id: span for span in outer}
     served = [span for span in seen if span.kind == SERVER and span.parent_id in clients]
     assert len(served) == REQUESTS
     assert all(clients[span.parent_id].target == span.target for span in served)
     assert not torn(seen)
+    return outer

@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any, Final
 
-from otel_ebpf.collection import Collection
+from otel_ebpf.collection import Collection, Own
 from otel_ebpf.config import Config
 from otel_ebpf.control import Control
 from otel_ebpf.environment import Environment
@@ -24,22 +24,29 @@ from otel_ebpf.identity.discovery import Discovery
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.identity.naming import namers
 from otel_ebpf.identity.resource import Resources
+from otel_ebpf.identity.selection import Selection
 from otel_ebpf.identity.services import Services
+from otel_ebpf.inject import inject_request
+from otel_ebpf.intake import Intake
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.clock import boot_to_unix_ns
+from otel_ebpf.kernel.injection import INJECT
+from otel_ebpf.kernel.ladder import TCP_STATE
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from otel_ebpf.kernel.likeness import Likenesses
 from otel_ebpf.kernel.memory import give_back_memory, share_one_heap
-from otel_ebpf.kernel.messages import Attach, Attached, Detach, Standing, Walk, Walked
+from otel_ebpf.kernel.messages import Attach, Attached, Detach, Inject, Standing, Walk, Walked
 from otel_ebpf.kernel.misses import Misses
 from otel_ebpf.kernel.pace import Pace
 from otel_ebpf.kernel.reader import BATCH_BYTES, Reader
-from otel_ebpf.kernel.records import Capture, Close, Exchange, Kind, Piece, ProcessSeen, Record
+from otel_ebpf.kernel.records import Exchange, Piece
 from otel_ebpf.kernel.ring_buffer import RingBuffer
 from otel_ebpf.kernel.tables import Tables
+from otel_ebpf.kernel.tcp_peers import TcpPeers
 from otel_ebpf.kernel.trace_ids import TraceIds
 from otel_ebpf.placement import Placement
+from otel_ebpf.probing.watch import BY_PROCESS_MAX, Watch
 from otel_ebpf.protocols.stage import ProtocolStage
 from otel_ebpf.signals.http_shape import active_attributes
 from otel_ebpf.signals.instruments import Instruments
@@ -47,8 +54,9 @@ from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.routes import Routes
 from otel_ebpf.signals.sampling import make_sampler
-from otel_ebpf.signals.stage import Known, SignalStage
-from otel_ebpf.tls_libraries import BY_PROCESS_MAX, TlsLibraries
+from otel_ebpf.signals.stage import SignalStage
+from otel_ebpf.signals.tcp_metrics import TcpMetrics
+from otel_ebpf.tcp_health import TcpHealth
 
 __all__ = ["Agent", "attach_request"]
 
@@ -60,12 +68,12 @@ SILENCE_NS: Final = 120_000_000
 
 FORGET_UNIX_NS: Final = 60_000_000_000
 LAST_READ_SECONDS: Final = 0.3
-_EXCHANGE: Final = int(Kind.EXCHANGE)
-_TLS: Final = int(Capture.TLS)
 
 
-def attach_request(config: Config, ids: TraceIds) -> Attach:
-    """Return what the configuration asks of the attacher."""
+def attach_request(
+    config: Config, ids: TraceIds, inject: Inject | None = None, metrics: bool = True
+) -> Attach:
+    """Return what the configuration asks of the attacher; `metrics` is whether any are exported."""
     capture = config.capture
     return Attach(
         rung=None if capture.rung == "auto" else capture.rung,
@@ -77,8 +85,23 @@ def attach_request(config: Config, ids: TraceIds) -> Attach:
         processes=capture.processes,
         id_secret=ids,
         tls=config.tls.enabled,
+        dns=config.dns.enabled,
+        dns_packets=config.dns.enabled and config.dns.packets,
+        runtimes=bool(config.traces.runtimes) and config.traces.enabled,
         tls_left_out=bool(config.tls.exclude_services),
+        started_threads=config.traces.started_threads,
+        network_tcp=config.network.tcp.enabled and config.metrics.enabled and metrics,
+        tcp_connections=config.network.tcp.connections,
+        tcp_peers=config.network.tcp.peers,
+        inject=inject,
     )
+
+
+def _say_what_is_refused(standings: Sequence[Standing]) -> None:
+    for standing in standings:
+        if standing.capability == INJECT and not standing.rung:
+            reason = standing.refusals[-1].reason
+            logger.warning("traces.inject is refused, requests are left as they are: %s", reason)
 
 
 class Agent:
@@ -90,7 +113,9 @@ class Agent:
         environment: Environment,
         build_pipeline: Callable[[Ledger], Pipeline],
         attacher: Attacher | None = None,
+        metrics: bool = True,
     ) -> None:
+        """`metrics` is whether the pipeline will want any, which is known before it is built."""
         self.stopping = Event()
         self.ledger = Ledger()
         self.standings: tuple[Standing, ...] = ()
@@ -98,9 +123,11 @@ class Agent:
         self._environment = environment
         self._build_pipeline = build_pipeline
         self._attacher = attacher or Attacher()
+        self._exports_metrics = metrics
         self._shard = self.ledger.shard()
         self._ids = TraceIds(secrets.randbits(64), secrets.randbits(64))
         self._discovery = Discovery(config.discovery)
+        self._sampler = make_sampler(environment.sampler, str(environment.sampler_ratio))
         self._started = time.time_ns()
         self._clock_offset = boot_to_unix_ns()
         self._placement = Placement()
@@ -110,29 +137,39 @@ class Agent:
         share_one_heap()
         with ThreadPoolExecutor(1, "build") as beside:
             building = beside.submit(self._build_pipeline, self.ledger)
-            attached = self._attacher.handle(attach_request(self._config, self._ids))
+            inject = inject_request(self._config, self._sampler)
+            request = attach_request(self._config, self._ids, inject, self._exports_metrics)
+            attached = self._attacher.handle(request)
             pipeline = building.result()
         give_back_memory()
         assert isinstance(attached, Attached)
         self.standings = attached.standings
+        _say_what_is_refused(self.standings)
         self._tables = Tables(attached.maps)
-        self._libraries = TlsLibraries(
+        self._watch = Watch(
             self._attacher,
-            self._tables.forget_executables,
+            self._tables,
             self._config.tls,
+            self._config.traces,
             self._discovery.only_pids(BY_PROCESS_MAX),
+            self._config.dns,
         )
-        self._libraries.start()
+        self._watch.start()
         self._misses = Misses(attached.programs, attached.links)
         self._tables.set_port_rules(self._discovery.port_rules())
         self._control = Control(
-            self._attacher, self._tables, self._discovery, self._config.tls.exclude_services
+            self._attacher,
+            self._tables,
+            self._discovery,
+            self._config.tls.exclude_services,
+            Selection(self._config.traces.inject) if "inject_sockets" in attached.maps else None,
         )
         self._ring = RingBuffer(attached.maps["records"], self._config.capture.ring_bytes)
         self._likenesses = Likenesses()
         self._reader = Reader(self._ring, self._shard, self._likenesses)
         self._pipeline = pipeline
         self._make_stages(pipeline)
+        self._tcp = self._make_tcp(attached)
         pipeline.start()
 
     def _make_stages(self, pipeline: Pipeline) -> None:
@@ -163,21 +200,42 @@ class Agent:
         self._signals = SignalStage(
             self._shard,
             lambda: self._clock_offset,
-            make_sampler(environment.sampler, str(environment.sampler_ratio)),
+            self._sampler,
             Routes(config.routes.rules, config.routes.learn, config.routes.limit),
             Redaction(config.redaction.query, config.redaction.query_keys),
             self._metrics,
             pipeline.emit if config.traces.enabled and pipeline.wants_spans else None,
             self._likenesses.clear,
+            config.dns.spans,
+        )
+        self._intake = Intake(
+            shard=self._shard,
+            services=self._services,
+            watch=self._watch,
+            control=self._control,
+            likenesses=self._likenesses,
+            protocols=self._protocols,
+            signals=self._signals,
         )
         own = config.telemetry.metrics and pipeline.wants_metrics
         self._collection = Collection(
             pipeline.metrics,
             environment.metric_temporality,
             instruments if counted else None,
-            (lambda: (self.totals(), self._tables.tls_bindings())) if own else None,
+            self._own_counts if own else None,
             self._started,
         )
+
+    def _make_tcp(self, attached: Attached) -> TcpHealth | None:
+        """Make what counts TCP's health, and have it begin, where that is wanted and can be had."""
+        standing = {one.capability for one in attached.standings if one.rung}
+        if self._metrics is None or not self._config.network.tcp.enabled or TCP_STATE not in standing:
+            return None
+        metrics = TcpMetrics(self._metrics.instruments)
+        peers = TcpPeers(attached.maps)
+        health = TcpHealth(self._attacher, peers, self._services, metrics, self._shard)
+        health.start()
+        return health
 
     def run(self) -> None:
         """Read until `stopping` is set."""
@@ -198,6 +256,8 @@ class Agent:
             if now >= tick:
                 tick = now + TICK
                 self._tick()
+                if self._tcp is not None:
+                    self._tcp.tick(collection - now)
             if now >= second:
                 second = now + 1.0
                 self._clock_offset = boot_to_unix_ns()
@@ -210,10 +270,12 @@ class Agent:
     def stop(self) -> None:
         """Read what is left, detach, send what can be sent. Takes less than 2 s."""
         deadline = time.monotonic() + LAST_READ_SECONDS
-        self._libraries.stop()
+        self._watch.stop()
         self._tick()
         while self._take_batch() and time.monotonic() < deadline:
             pass
+        if self._tcp is not None:
+            self._tcp.finish()
         self._collect()
         self._collection.stop()
         with ThreadPoolExecutor(1, "detach") as beside:
@@ -234,78 +296,26 @@ class Agent:
         totals[Entry.EVENT_MISSED] = self._misses.total()
         return totals
 
-    def tls(self) -> dict[str, Any]:
-        """Return what `TlsLibraries.standing` does. Any thread."""
-        return self._libraries.standing()
+    def _own_counts(self) -> Own:
+        return Own(self.totals(), self._tables.tls_bindings(), self._tables.injected())
+
+    def probing(self) -> dict[str, Any]:
+        """Return what is to be told of probes in programs, as JSON has it. Any thread."""
+        return {
+            "tls": self._watch.tls(),
+            "runtimes": self._watch.runtimes(),
+            "injected": self._tables.injected(),
+            "dns": {"libraries": self._watch.resolvers()},
+        }
 
     def _take_batch(self) -> int:
         records, alike = self._reader.read()
         self._protocols.passed(len(alike))
         self._signals.again(alike)
         for record in records:
-            self._take(record)
+            self._intake.take(record)
         self._control.flush()
         return len(records) + len(alike)
-
-    def _take(self, record: Record) -> None:
-        if type(record) is Exchange:
-            self._take_exchange(record)
-        elif type(record) is Piece:
-            self._take_piece(record)
-        elif type(record) is ProcessSeen:
-            if record.kind != Kind.PROCESS_EXIT and self._config.tls.enabled:
-                self._libraries.started(record.agent_process)
-            if record.kind == Kind.EXEC:
-                return
-            if record.kind == Kind.PROCESS:
-                self._services.seen(record)
-            else:
-                self._services.exited(record)
-        elif type(record) is Close:
-            for call in self._protocols.close(record):
-                self._signals.call(call, self._services.service_of(call.record.vantage))
-            self._signals.handshakes.closed(record)
-
-    def _observed(self, record: Exchange | Piece) -> Service | None:
-        """Return the service of a record, None where the configuration wants nothing of it."""
-        service = self._services.admitted(record.vantage)
-        if service is not None and record.flags & _TLS and self._control.leaves_out_tls(service):
-            return None
-        return service
-
-    def _take_exchange(self, record: Exchange) -> None:
-        if record.kind != _EXCHANGE:
-            self._take_like_exchange(record)
-            return
-        service = self._observed(record)
-        if service is None:
-            self._shard.counts[Entry.PROTOCOL_DISCOVERY] += 1
-            return
-        call = self._protocols.exchange(record)
-        if call is None:
-            return
-        plan = self._signals.call(call, service)
-        if plan is not None and plan.settled and (bound := self._protocols.body_bound(record)) >= 0:
-            known = Known(plan, record.request_head, record.response_head, bound)
-            self._likenesses.keep(record.likeness, known)
-
-    def _take_like_exchange(self, record: Exchange) -> None:
-        """Take what has the form of an exchange and is none."""
-        if record.kind == Kind.HANDSHAKE:
-            service = self._services.admitted(record.vantage)
-            if service is not None:
-                self._libraries.handshake(record.vantage.agent_process)
-            self._signals.handshakes.seen(record, service)
-        else:
-            self._protocols.amend(record)
-
-    def _take_piece(self, record: Piece) -> None:
-        if self._observed(record) is None:
-            self._shard.counts[Entry.PROTOCOL_STREAM_DISCOVERY] += 1
-            self._control.ignore(record.socket, record.connection)
-            return
-        for call in self._protocols.piece(record):
-            self._signals.call(call, self._services.service_of(call.record.vantage))
 
     def _collect(self) -> None:
         """Collect the metrics; the active requests are what a walk finds open right now."""
@@ -315,6 +325,8 @@ class Agent:
             self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, count_active=True))
             for (service, attributes), number in self._active_requests().items():
                 metrics.set_active(service, attributes, number)
+        if self._tcp is not None:
+            self._tcp.collect()
         self._collection.collect()
 
     def _active_requests(self) -> Mapping[tuple[Service, Attributes], int]:
@@ -329,8 +341,7 @@ class Agent:
 
     def _tick(self) -> None:
         self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, only_due=True))
-        for call in self._protocols.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
-            self._signals.call(call, self._services.service_of(call.record.vantage))
+        self._intake.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
     def _forget(self, service: Service) -> None:
         self._signals.forget(service)

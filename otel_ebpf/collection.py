@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_ebpf.signals.instruments import Instruments, Snapshot
 
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["Collection"]
 
 _STOP_SECONDS: Final = 0.3
-Own = tuple[Sequence[int], Mapping[tuple[str, str], int]]
-"""The ledger's totals, and TLS sessions by method and outcome."""
+
+
+class Own(NamedTuple):
+    """What the agent counts of its own."""
+
+    totals: Sequence[int]  # of the ledger
+    bindings: Mapping[tuple[str, str], int]  # TLS sessions by method and outcome
+    injected: Mapping[str, int]  # requests that a context was to be written into, by outcome
 
 
 class Collection:
@@ -68,5 +74,4 @@ class Collection:
             if snapshot is not None:
                 self._send(resource_metrics(snapshot, temporality, resource_of))
             if counted is not None:
-                totals, bindings = counted
-                self._send(own.collect(totals, now, bindings))
+                self._send(own.collect(counted.totals, now, counted.bindings, counted.injected))

@@ -13,6 +13,8 @@ from msgspec import Meta, Struct
 
 RULES_MAX = 64
 """Rules in each discovery list: the kernel keeps one bit for each in a 64-bit set (`port_rules`)."""
+INJECT_RULES_MAX = 32
+"""The same of `traces.inject` (`process_control.inject`)."""
 
 Rung = Literal["auto", "trampoline", "socket_trace", "kprobe", "syscall"]
 Glob = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -158,6 +160,29 @@ class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class Dns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Lookups of names."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="Measure lookups of names, by probes in the C libraries of observed programs."),
+    ] = True
+    packets: Annotated[
+        bool,
+        Meta(
+            description="Measure those of programs with a resolver of their own too, by what they send "
+            "to port 53."
+        ),
+    ] = True
+    spans: Annotated[
+        Literal["all", "requests", "none"],
+        Meta(
+            description="Which of them make spans: `requests` are those that are made on behalf of a "
+            "request that is being served, and children of its span; the others are traces of their own."
+        ),
+    ] = "all"
+
+
 class RouteRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """User-given routes, tried before learned ones."""
 
@@ -189,6 +214,31 @@ class Routes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 200
 
 
+Runtime = Literal["go", "nginx", "haproxy", "python", "node", "node_async", "java", "ruby"]
+
+
+class InjectRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose requests get a `traceparent`. All keys that are given must match; at least one must be given."""
+
+    service: Annotated[
+        Glob | None, Meta(description="Glob for the `service.name` of the service that makes the request.")
+    ] = None
+    executable: Annotated[
+        Glob | None, Meta(description="As in `discovery.include`: glob for the path of its executable.")
+    ] = None
+    command_line: Annotated[
+        Glob | None, Meta(description="As in `discovery.include`: glob for its whole command line.")
+    ] = None
+    ports: Annotated[
+        tuple[Port, ...],
+        Meta(
+            min_length=1,
+            max_length=1024,
+            description="Ports of the servers that are asked, one of which must match.",
+        ),
+    ] = ()
+
+
 class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Spans."""
 
@@ -202,6 +252,40 @@ class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "dropped and counted.",
         ),
     ] = 300
+    runtimes: Annotated[
+        tuple[Runtime, ...],
+        Meta(
+            max_length=8,
+            description="Runtimes in which requests are followed from what is received to what is asked of "
+            "others, by probes in them; java by counting. Threads are followed without. node_async adds "
+            "async functions to node, at a risk that docs/traces.md tells.",
+        ),
+    ] = ("go", "nginx", "haproxy", "python", "node", "java", "ruby")
+    started_threads: Annotated[
+        bool,
+        Meta(
+            description="Follow requests into threads that are started on their behalf, in processes that "
+            "have shown that they start some for each request."
+        ),
+    ] = True
+    runtime_hits: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10000000,
+            description="Hits of these probes per second and process, over which its program is no longer "
+            "followed: each costs it about a microsecond.",
+        ),
+    ] = 50000
+    inject: Annotated[
+        tuple[InjectRule, ...],
+        Meta(
+            max_length=INJECT_RULES_MAX,
+            description="Whose plaintext HTTP/1 requests get a `traceparent` written into them, for servers "
+            "on other hosts. Any rule that matches suffices; empty means nobody's. Refused on kernels that "
+            "are found to be unfit for it: docs/traces.md.",
+        ),
+    ] = ()
 
 
 class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,6 +305,38 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     active_requests: Annotated[
         bool, Meta(description="`http.server.active_requests`, for services where it is exact.")
     ] = True
+
+
+class TcpMetrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """TCP's health, by service and peer."""
+
+    enabled: Annotated[
+        bool, Meta(description="The `ebpf.tcp` metrics, where `metrics.enabled`. See docs/network.md.")
+    ] = True
+    connections: Annotated[
+        int,
+        Meta(
+            ge=64,
+            le=4194304,
+            description="TCP sockets of the host that the kernel remembers at the same time, observed or "
+            "not; each takes about 225 bytes.",
+        ),
+    ] = 65536
+    peers: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=1000000,
+            description="Peers of all services between two readings; what is over is one series of each "
+            "service with `otel.metric.overflow=true`. Each takes about 550 bytes a processor.",
+        ),
+    ] = 2048
+
+
+class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the network does to the observed services."""
+
+    tcp: Annotated[TcpMetrics, Meta(description="TCP's health, by service and peer.")] = TcpMetrics()
 
 
 class Redaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -271,9 +387,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ()
     capture: Annotated[Capture, Meta(description="How the kernel side captures, and how much.")] = Capture()
     tls: Annotated[Tls, Meta(description="Requests that are encrypted.")] = Tls()
+    dns: Annotated[Dns, Meta(description="Lookups of names.")] = Dns()
     routes: Annotated[Routes, Meta(description="How `http.route` is found.")] = Routes()
     traces: Annotated[Traces, Meta(description="Spans.")] = Traces()
     metrics: Annotated[Metrics, Meta(description="Metrics of the observed services.")] = Metrics()
+    network: Annotated[Network, Meta(description="What the network does to the observed services.")] = (
+        Network()
+    )
     redaction: Annotated[Redaction, Meta(description="What is hidden in what is exported.")] = Redaction()
     telemetry: Annotated[Telemetry, Meta(description="What the agent tells of itself.")] = Telemetry()
 

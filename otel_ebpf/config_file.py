@@ -17,7 +17,7 @@ import yaml
 from msgspec import inspect
 
 from otel_ebpf import config_types
-from otel_ebpf.config import Config, ConfigError, Match, Rule
+from otel_ebpf.config import Config, ConfigError, InjectRule, Match, Rule
 
 __all__ = ["load_file", "parse"]
 
@@ -191,9 +191,12 @@ def _rule_problems(config: Config) -> Iterator[Problem]:
     ports = {port for rule in (*discovery.include, *discovery.exclude) for port in rule.ports}
     if len(ports) > PORTS_MAX:
         yield Problem(("discovery",), f"the rules name {len(ports)} ports; at most {PORTS_MAX} are allowed")
-    rules: list[tuple[Steps, Rule | Match]] = []
+    if len({port for rule in config.traces.inject for port in rule.ports}) > PORTS_MAX:
+        yield Problem(("traces", "inject"), f"the rules name more than {PORTS_MAX} ports")
+    rules: list[tuple[Steps, Rule | Match | InjectRule]] = []
     for name, listed in (("include", discovery.include), ("exclude", discovery.exclude)):
         rules += [(("discovery", name, number), rule) for number, rule in enumerate(listed)]
+    rules += [(("traces", "inject", number), rule) for number, rule in enumerate(config.traces.inject)]
     rules += [(("services", number, "match"), rule.match) for number, rule in enumerate(config.services)]
     for steps, rule in rules:
         if rule == type(rule)():

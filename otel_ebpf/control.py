@@ -9,6 +9,7 @@ from typing import Final
 
 from otel_ebpf.identity.discovery import Decision, Discovery
 from otel_ebpf.identity.model import Process, Service
+from otel_ebpf.identity.selection import Selection
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.messages import SetMode
@@ -27,13 +28,22 @@ class Control:
     """A `protocols.base.ConnectionControl`, and where discovery's decisions go."""
 
     def __init__(
-        self, attacher: Attacher, tables: Tables, discovery: Discovery, without_tls: Sequence[str] = ()
+        self,
+        attacher: Attacher,
+        tables: Tables,
+        discovery: Discovery,
+        without_tls: Sequence[str] = (),
+        inject: Selection | None = None,
     ) -> None:
-        """`without_tls` are globs for the names of services whose TLS is left out."""
+        """`without_tls` are globs for the names of services whose TLS is left out.
+
+        `inject` says into whose requests a context is written, if it can be here.
+        """
         self._attacher = attacher
         self._tables = tables
         self._discovery = discovery
         self._without_tls = without_tls
+        self._inject = inject
         self._ruleset = discovery.ruleset
         self._changed = False
 
@@ -48,7 +58,8 @@ class Control:
     def decided(self, process: Process, service: Service, decision: Decision) -> None:
         """Hand the kernel a decision on a process. Without rules there is nothing to hand."""
         left_out = LEFT_OUT_TLS if self.leaves_out_tls(service) else 0
-        if self._discovery.unrestricted and not left_out:
+        inject = self._inject.rules_for(process, service.name) if self._inject else 0
+        if self._discovery.unrestricted and not left_out and not inject:
             return
         self._changed |= self._tables.decide_process(
             process.pid,
@@ -58,6 +69,7 @@ class Control:
             left_out=left_out,
             include=decision.include_ports,
             exclude=decision.exclude_ports,
+            inject=inject,
         )
 
     def leaves_out_tls(self, service: Service) -> bool:

@@ -6,17 +6,19 @@ import ctypes.util
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from otel_ebpf.config import Config
+from otel_ebpf.inject import inject_request
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.messages import Attach, Attached, Detach
+from otel_ebpf.probing.scan import scan
+from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.status import ask, describe
-from otel_ebpf.tls_scan import scan
 
 __all__ = ["Check", "Report", "examine"]
 
@@ -24,6 +26,7 @@ _ADVICE = {
     "trampoline": "fentry needs BTF, the BPF trampoline (x86-64 5.5, arm64 6.0) and no lockdown",
     "socket_trace": "the tracepoints sock_send_length and sock_recv_length came with 6.3",
     "kprobe": "kprobes need CONFIG_KPROBES and no lockdown",
+    "sk_msg": "requests are left as they are; see docs/traces.md, or take traces.inject out",
     "syscall": "raw tracepoints need CONFIG_BPF_EVENTS and CONFIG_FTRACE_SYSCALLS",
 }
 
@@ -42,7 +45,9 @@ class Check:
 class Report:
     """Everything that `doctor` says. `agent` is the pid of the running agent that answered, 0 for none.
 
-    `tls` is what `TlsLibraries.standing` returns; without an agent, what `scan` does.
+    `tls` is what `Watch.tls` returns; without an agent, what `scan` does. `runtimes` is what
+    `Watch.runtimes` returns, and `dns` has what `Watch.resolvers` does; both are empty without an agent.
+    `injected` are requests that `traceparent` was to be written into, by what came of it.
     """
 
     agent: int
@@ -50,6 +55,9 @@ class Report:
     capabilities: Mapping[str, Any]
     ledger: Mapping[str, int]
     tls: Mapping[str, Any]
+    runtimes: Mapping[str, Any] = field(default_factory=dict)
+    injected: Mapping[str, int] = field(default_factory=dict)
+    dns: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
 
     @property
@@ -69,7 +77,9 @@ def examine(config: Config) -> Report:
     told = ask(status_socket) if status_socket else None
     if told is not None:
         capabilities = _advised(told["capabilities"])
-        return Report(int(told["pid"]), checks, capabilities, told["ledger"], told["tls"])
+        told_of = (told["ledger"], told["tls"], told["runtimes"])
+        others = {"injected": told.get("injected", {}), "dns": told["dns"]}
+        return Report(int(told["pid"]), checks, capabilities, *told_of, **others)
     tls = scan(config.tls)
     attacher = Attacher()
     try:
@@ -78,12 +88,16 @@ def examine(config: Config) -> Report:
                 ring_bytes=os.sysconf("SC_PAGE_SIZE"),
                 connections=64,
                 processes=64,
+                network_tcp=config.network.tcp.enabled and config.metrics.enabled,
+                tcp_connections=64,
+                tcp_peers=16,
                 tls=config.tls.enabled,
+                inject=inject_request(config, make_sampler()),
             )
         )
         attacher.handle(Detach())
     except KernelError as error:
-        return Report(0, checks, {}, {}, tls, str(error))
+        return Report(0, checks, {}, {}, tls, problem=str(error))
     assert isinstance(attached, Attached)
     return Report(0, checks, _advised(describe(attached.standings)), {}, tls)
 

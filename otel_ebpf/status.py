@@ -48,12 +48,12 @@ class StatusServer:
         path: str,
         standings: Sequence[Standing],
         totals: Callable[[], Sequence[int]],
-        tls: Callable[[], Mapping[str, Any]],
+        probing: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._path = Path(path)
         self._standings = standings
         self._totals = totals
-        self._tls = tls
+        self._probing = probing
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -96,7 +96,7 @@ class StatusServer:
             "pid": os.getpid(),
             "version": __version__,
             "capabilities": describe(self._standings),
-            "tls": self._tls(),
+            **self._probing(),
             "ledger": {Entry(number).name.lower(): total for number, total in enumerate(self._totals())},
         }
 

@@ -14,7 +14,7 @@ from otel_ebpf.signals.span import AttributeBlock, Span, SpanKind, SpanTemplate
 from tests.waiting import LIMIT_SECONDS
 
 SHOP = Service(1, "shop", "python", (("service.name", "shop"), ("process.pid", 17)))
-TEMPLATE_FIELDS = ("service", "kind", "name", "error", "attributes")
+TEMPLATE_FIELDS = ("service", "kind", "name", "error", "attributes", "trace_state")
 CART = Service(2, "cart", "go", (("service.name", "cart"),))
 
 

@@ -93,6 +93,7 @@ class ReceivedSpan:
     end: int
     status: int
     flags: int
+    trace_state: str
     attributes: Attributes
     resource: Attributes
     scope: str
@@ -115,6 +116,8 @@ class Point:
     sum: float = 0
     bounds: tuple[float, ...] = ()
     buckets: tuple[int, ...] = ()
+    min: float = 0
+    max: float = 0
 
 
 @dataclass(frozen=True)
@@ -201,9 +204,8 @@ class OtlpReceiver:
 
     def metrics(self, name: str = "") -> list[ReceivedMetric]:
         """Return the metrics of all accepted requests; with `name`, those of that name."""
-        found = (
-            metric for request in self.requests(METRICS, True) for metric in decode_metrics(request.body)
-        )
+        wanted = (request.body for request in self.requests(METRICS, True) if name.encode() in request.body)
+        found = (metric for body in wanted for metric in decode_metrics(body))
         return [metric for metric in found if name in ("", metric.name)]
 
     def clear(self) -> None:
@@ -392,6 +394,7 @@ def decode_spans(body: bytes) -> list[ReceivedSpan]:
             span.end_time_unix_nano,
             span.status.code,
             span.flags,
+            span.trace_state,
             attributes_of(span.attributes),
             resource,
             scope_spans.scope.name,
@@ -446,6 +449,8 @@ def _histogram_point(point: Any) -> Point:
         sum=point.sum,
         bounds=tuple(point.explicit_bounds),
         buckets=tuple(point.bucket_counts),
+        min=point.min,
+        max=point.max,
     )
 
 

@@ -18,6 +18,7 @@ static __noinline struct connection *make_connection(__u64 key, __u64 flags)
 
 	if (!empty || bpf_map_update_elem(&connections, &key, empty, flags)) {
 		account(LEDGER_EVENT_CONNECTIONS_FULL);
+		distrust(bpf_get_current_pid_tgid() >> 32);
 		return NULL;
 	}
 	conn = bpf_map_lookup_elem(&connections, &key);
@@ -54,6 +55,9 @@ static __noinline struct connection *open_connection(struct sock *sk, __u32 leng
 		return conn;
 	}
 	identify_tcp(conn, sk, length, sending);
+	note_established(conn, sk, sending);
+	if (header->flags & CAPTURE_ROLE_GUESSED)
+		distrust(bpf_get_current_pid_tgid() >> 32);
 	if (is_own(header->connection)) {
 		account(LEDGER_EVENT_SELF);
 		conn->mode = MODE_OWN;
@@ -94,6 +98,8 @@ static __noinline struct connection *admit(struct connection *conn, struct sock 
 		return conn;
 	}
 	account(LEDGER_EVENT_DISCOVERY);
+	if (conn->record.header.role == ROLE_SERVER)
+		distrust(tgid);
 	if (fresh || conn->record.header.process == tgid) {
 		__u64 key = (__u64)sk;
 

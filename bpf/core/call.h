@@ -12,7 +12,6 @@ struct call {
 	__u32 thread; /* who called */
 	__u32 reserved;
 	__u64 now; /* time of the bytes, where their hook knows better than the clock */
-	struct trace_context context; /* while a traceparent is read */
 	struct tls_call tls; /* while plaintext is taken */
 	struct piece_record piece;
 	__u8 data[PIECE_CAPTURE_MAX * 2 + 128];

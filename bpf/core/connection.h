@@ -3,6 +3,7 @@
 #ifndef OTEL_EBPF_CONNECTION_H
 #define OTEL_EBPF_CONNECTION_H
 
+#include "distrust.h"
 #include "io.h"
 
 enum phase {
@@ -14,7 +15,8 @@ enum phase {
 enum head_state {
 	HEAD_UNKNOWN = 0, /* not HTTP/1, or not followed: only turns, silence and close end it */
 	HEAD_OPEN = 1,
-	HEAD_DONE = 2,
+	HEAD_FASTCGI = 2, /* a message of FastCGI: core/fastcgi.h */
+	HEAD_DONE = 3,
 };
 
 enum message_flag {
@@ -23,7 +25,7 @@ enum message_flag {
 	MESSAGE_HEAD_METHOD = 1 << 2,
 	MESSAGE_CONNECT_METHOD = 1 << 3,
 	MESSAGE_EXPECTS = 1 << 4,
-	MESSAGE_LAST_CHUNK = 1 << 5, /* the end of a chunked body was seen */
+	MESSAGE_LAST_CHUNK = 1 << 5, /* the end of a chunked body was seen; of FastCGI, of the request */
 	MESSAGE_TRAILERS = 1 << 6, /* a call ended with the last chunk's own line */
 };
 
@@ -106,9 +108,15 @@ struct connection {
 	__u8 waits; /* its process's calls on the socket block */
 	__u8 trace; /* bits of enum trace_state */
 	__u8 alone; /* requests of which no client was found, in a row: core/trace.h */
-	__u8 reserved[7];
+	__u8 counted; /* among the open requests of its process: core/serving_process.h */
+	__u8 reserved[2];
+	__u32 named_by; /* thread of CRuby's that has asked who the peer is: core/serving_ruby.h */
+	__u64 alone_as; /* the number of its request among those of its process; 0: another was open */
+	__u64 established; /* not later than it was, the server's end; 0: not known */
 	struct tls_state
 		tls; /* what is sent and received here is plaintext, wherever its phase is not TLS_NONE */
+	struct trace_context
+		found; /* in the head of this request; its source is CONTEXT_HEADER, if any was */
 	struct message request;
 	struct message response; /* right behind it: message_of */
 	struct io rest; /* while a head is followed behind the capture: what is left of the call */
@@ -167,6 +175,7 @@ static __always_inline bool wait_lock(struct connection *conn)
 		if (try_lock(conn))
 			return true;
 	conn->missed = 1;
+	distrust(conn->record.header.process);
 	account(LEDGER_EVENT_CONTENDED);
 	return false;
 }

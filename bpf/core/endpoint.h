@@ -5,6 +5,7 @@
 
 #include <bpf/bpf_endian.h>
 #include "connection.h"
+#include "written.h"
 
 #define SETTLE_TRIES 4
 
@@ -85,6 +86,21 @@ static __always_inline void read_endpoints(struct record_header *header, struct 
 	}
 }
 
+/*
+ * When the handshake was over, to the kernel's tick, and not later than that: until something is sent, that is
+ * what `lsndtime` says of a server's end (tcp_create_openreq_child).
+ */
+static __always_inline void note_established(struct connection *conn, struct sock *sk, bool sending)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	__u32 ticks;
+
+	if (conn->record.header.role != ROLE_SERVER || conn->sent || sending)
+		return;
+	ticks = (__u32)bpf_jiffies64() - TCP_FIELD(tp, lsndtime);
+	conn->established = bpf_ktime_get_boot_ns() - (ticks + 1ULL) * tick;
+}
+
 static __always_inline void identify_tcp(struct connection *conn, struct sock *sk, __u32 length, bool sending)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
@@ -103,15 +119,17 @@ static __always_inline void identify_tcp(struct connection *conn, struct sock *s
 		header->role = sending ? ROLE_CLIENT : ROLE_SERVER; /* who speaks first, asks */
 	}
 	conn->local_start = counters.una - (__u32)counters.acked + (header->role == ROLE_CLIENT);
-	conn->peer_start = counters.receive_next - (__u32)counters.received - fin;
-	conn->received = counters.received - (unread - (unread ? fin : 0));
+	/* A FIN counts one in each of these. It is read with the last byte. */
+	conn->peer_closed = fin;
+	conn->peer_start = counters.receive_next - (__u32)counters.received;
+	conn->received = counters.received - (unread ? unread : fin);
 	/* write_seq has only the low half of what bytes_acked counts in 64 bits */
 	conn->sent = TCP_FIELD(tp, write_seq) - conn->local_start;
 	conn->sent |= counters.acked & ~0xffffffffULL;
 	if ((__u32)conn->sent + 1 < (__u32)counters.acked)
 		conn->sent += 1ULL << 32;
 	if (sending)
-		conn->sent -= length;
+		conn->sent -= length + written_into(header->socket);
 	else
 		conn->received -= length;
 	header->connection = header->role == ROLE_CLIENT ? (__u64)conn->local_start << 32 | conn->peer_start :
@@ -129,7 +147,8 @@ static __always_inline bool blocks(struct sock *sk)
 	return file && !(BPF_CORE_READ(file, f_flags) & O_NONBLOCK);
 }
 
-static __always_inline __u32 unix_inode(struct sock *sk)
+/* Its number is never given twice. */
+static __always_inline __u32 socket_inode(struct sock *sk)
 {
 	struct socket_alloc *both = (struct socket_alloc *)BPF_CORE_READ(sk, sk_socket);
 
@@ -142,7 +161,7 @@ static __always_inline void identify_unix(struct connection *conn, struct sock *
 	struct record_header *header = &conn->record.header;
 	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sk, peer);
 	struct unix_address *address = BPF_CORE_READ((struct unix_sock *)sk, addr);
-	__u32 local = unix_inode(sk), remote = peer ? unix_inode((struct sock *)peer) : 0;
+	__u32 local = socket_inode(sk), remote = peer ? socket_inode((struct sock *)peer) : 0;
 
 	header->transport = TRANSPORT_UNIX;
 	header->role = address ? ROLE_SERVER : ROLE_CLIENT;

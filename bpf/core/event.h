@@ -27,7 +27,7 @@ static __always_inline void check_offset(struct connection *conn, struct sock *s
 		return;
 	if (sending) {
 		expected = conn->local_start + (__u32)conn->sent + length;
-		seen = TCP_FIELD(tp, write_seq);
+		seen = TCP_FIELD(tp, write_seq) - written_into(conn->record.header.socket);
 	} else {
 		expected = conn->peer_start + (__u32)conn->received + length;
 		seen = TCP_FIELD(tp, copied_seq);
@@ -39,6 +39,8 @@ static __always_inline void check_offset(struct connection *conn, struct sock *s
 		return;
 	account(LEDGER_EVENT_GAP);
 	conn->record.header.flags |= CAPTURE_UNSEEN;
+	if (conn->record.header.role == ROLE_SERVER)
+		distrust(conn->record.header.process);
 	if (sending)
 		conn->sent += gap;
 	else
@@ -62,12 +64,17 @@ static __always_inline bool discarded(struct connection *conn, const struct io *
 
 /* Whether a request's bytes are to be taken. */
 static __always_inline bool open_request(struct connection *conn, struct call *call, struct sock *sk,
-					 __u32 length, bool sending, __u64 now)
+					 __u32 length, bool sending, __u32 slot, __u64 now)
 {
-	if (conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN)
+	__u32 start = FASTCGI_OTHER;
+
+	if (conn->request.state == HEAD_FASTCGI && conn->phase != PHASE_REQUEST)
+		start = fastcgi_start(length, slot);
+	if (conn->phase == PHASE_RESPONSE &&
+	    (conn->response.state == HEAD_UNKNOWN || start == FASTCGI_BEGINS))
 		finish_exchange(conn, END_TURN, 0);
 	if (conn->phase == PHASE_IDLE) {
-		if (discarded(conn, &call->io, length))
+		if (start == FASTCGI_GOES_ON || discarded(conn, &call->io, length))
 			return false;
 		finish_amending(conn);
 		check_offset(conn, sk, length, sending);
@@ -76,6 +83,8 @@ static __always_inline bool open_request(struct connection *conn, struct call *c
 		if (conn->missed)
 			conn->record.header.flags |= CAPTURE_UNSEEN;
 		conn->missed = 0;
+	} else {
+		go_on_serving(conn);
 	}
 	return true;
 }
@@ -89,6 +98,8 @@ static __always_inline bool open_response(struct connection *conn, struct call *
 		if (conn->exchanges) { /* silence or a misread length had ended it too early */
 			conn->amending = 1;
 			exchange_awaiting(true);
+			if (record->header.role == ROLE_SERVER)
+				distrust(record->header.process);
 			record->response_end = now;
 			record->response_bytes += length;
 			return false;
@@ -128,7 +139,7 @@ static __always_inline void on_exchange(struct connection *conn, struct call *ca
 	__u64 before;
 	__u32 captured;
 
-	if (!(request ? open_request(conn, call, sk, length, sending, now) :
+	if (!(request ? open_request(conn, call, sk, length, sending, slot, now) :
 			open_response(conn, call, length, now)))
 		return;
 	before = record->request_bytes;
@@ -174,6 +185,7 @@ static __noinline int end_connection(struct connection *conn, __u32 end, __u32 e
 		closed->response_bytes = closed->header.role == ROLE_CLIENT ? conn->received : conn->sent;
 		emit_for(conn, closed, sizeof(*closed), LEDGER_NOTICE_PASSED, LEDGER_NOTICE_RING_FULL);
 	}
+	forget_asked(conn);
 	bpf_map_delete_elem(&connections, &key);
 	return 0;
 }
@@ -212,7 +224,7 @@ static __noinline struct connection *same_unix(struct connection *conn, struct s
 	const struct record_header *header = &conn->record.header;
 	__u32 inode = header->role == ROLE_CLIENT ? header->connection >> 32 : (__u32)header->connection;
 
-	if (inode == unix_inode(sk) || !wait_lock(conn))
+	if (inode == socket_inode(sk) || !wait_lock(conn))
 		return conn;
 	end_connection(conn, END_FIN, 0);
 	return NULL;
@@ -223,6 +235,16 @@ static __noinline struct connection *same_unix(struct connection *conn, struct s
 #else
 #define COUNT_INLINE INLINE_IF_NEW
 #endif
+
+/* What was written into the call beside the application's bytes. */
+static __always_inline __u32 count_written(struct connection *conn)
+{
+	__u32 written = take_written(conn->record.header.socket);
+
+	if (written)
+		conn->record.header.flags |= CAPTURE_WRITTEN;
+	return written;
+}
 
 /* One call's bytes that an application means, under the lock. */
 static __always_inline void count_meant(struct connection *conn, struct sock *sk, struct call *call,
@@ -236,7 +258,7 @@ static __always_inline void count_meant(struct connection *conn, struct sock *sk
 		stream_bytes(conn, call, request ? DIRECTION_REQUEST : DIRECTION_RESPONSE,
 			     sending ? conn->sent : conn->received, length, now);
 	if (sending)
-		conn->sent += length;
+		conn->sent += length + count_written(conn);
 	else
 		conn->received += length;
 }

@@ -75,6 +75,8 @@ static __noinline int finish_exchange(struct connection *conn, __u32 end, __u32 
 	conn->record.header.end = end;
 	conn->record.header.error = error;
 	resolve_at_end(conn);
+	if (conn->counted || conn->record.header.context.source == CONTEXT_ANSWERED)
+		request_ended(conn->record.header.socket);
 	send_exchange(conn, RECORD_EXCHANGE, LEDGER_EXCHANGE_PASSED, LEDGER_EXCHANGE_RING_FULL);
 	conn->phase = PHASE_IDLE;
 	if (request->state == HEAD_DONE && conn->response.state == HEAD_DONE)
@@ -203,8 +205,8 @@ static __always_inline __u32 response_ended(const struct connection *conn)
 {
 	const struct message *response = &conn->response;
 
-	if (response->state != HEAD_DONE)
-		return END_NONE;
+	if (response->state != HEAD_DONE) /* FastCGI's is followed by its end alone */
+		return response->flags & MESSAGE_LAST_CHUNK ? END_CHUNK : END_NONE;
 	if (response->status == 101 ||
 	    (conn->request.flags & MESSAGE_CONNECT_METHOD && response->status / 100 == 2))
 		return END_UPGRADE;

@@ -10,7 +10,8 @@
 #ifndef OTEL_EBPF_HEAD_H
 #define OTEL_EBPF_HEAD_H
 
-#include "context.h"
+#include "trace.h"
+#include "traceparent.h"
 
 #define HEAD_MAX 8192
 #ifdef BASELINE /* old verifiers tell more ways through a round apart */
@@ -182,8 +183,7 @@ static __always_inline void take_length(struct connection *conn, struct message 
 }
 
 /* The value of traceparent, where it stands within the capture or has just gone by. */
-static __always_inline void take_context(struct connection *conn, struct message *message,
-					 struct trace_context *scratch)
+static __always_inline void take_context(struct connection *conn, struct message *message)
 {
 	__u64 at = message->context_at;
 
@@ -191,8 +191,11 @@ static __always_inline void take_context(struct connection *conn, struct message
 	if (byte_at(conn, at) == ' ')
 		at++;
 	OPAQUE(at);
-	if (at < data_end - 64)
-		take_traceparent(&conn->record.header.context, scratch, conn->data + at);
+	if (at < data_end - 64 &&
+	    (message->state == HEAD_FASTCGI ||
+	     ends_traceparent(conn->data + at)) && /* the first tells its length */
+	    read_traceparent(&conn->found, conn->data + at))
+		settle_traceparent(conn->record.header.socket);
 }
 
 /* Marks the line feeds of a word: the high bit of each, exact for the lowest. */
@@ -321,6 +324,8 @@ __noinline int scan_step(__u64 sk, int request)
 		conn->rest_length -= done;
 	}
 	scan(conn, message, request, SCAN_ROUNDS);
+	if (request && message->context_at)
+		take_context(conn, message); /* before the window moves on */
 	return message->state == HEAD_OPEN && (message->position < message->end || conn->rest_length);
 }
 

@@ -146,7 +146,18 @@ static __always_inline void take_copied(struct sock *sk, int copied, bool only_o
 	on_receive(sk, call, fresh);
 }
 
-/* Bytes that come from pages. */
+/* Bytes that come from pages, where only the return tells how many. */
+static __always_inline void enter_pages(struct sock *sk)
+{
+	struct call_in_progress progress = { .socket = (__u64)sk };
+	__u64 key = call_key(true);
+
+	progress.io.unseen = LEDGER_EVENT_UNSEEN_KERNEL_BUFFER;
+	if (bpf_map_update_elem(&calls_in_progress, &key, &progress, BPF_ANY))
+		account(LEDGER_EVENT_THREADS_FULL);
+}
+
+/* The same where that has the socket too. */
 static __always_inline void send_pages(struct sock *sk, long result)
 {
 	struct call *call = this_call(true);

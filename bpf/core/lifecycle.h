@@ -4,6 +4,7 @@
 #define OTEL_EBPF_LIFECYCLE_H
 
 #include "event.h"
+#include "serving_threads.h"
 
 /* TCP's own totals against ours. A FIN counts one in each. */
 static __always_inline void check_totals(struct connection *conn, struct sock *sk)
@@ -90,9 +91,15 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 {
 	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
 	struct process_control *known, copy;
+	struct runtime_control *runtime;
 
-	if (from == to) /* a thread */
+	if (from == to) {
+		note_started(BPF_CORE_READ(parent, pid), from, BPF_CORE_READ(child, pid));
 		return;
+	}
+	runtime = bpf_map_lookup_elem(&runtimes, &from);
+	if (runtime)
+		bpf_map_update_elem(&runtimes, &to, runtime, BPF_ANY);
 	known = bpf_map_lookup_elem(&processes, &from);
 	if (!known)
 		return;
@@ -140,6 +147,8 @@ static __always_inline void on_exec(struct task_struct *task)
 	__u32 tgid = BPF_CORE_READ(task, tgid);
 
 	bpf_map_delete_elem(&processes, &tgid);
+	bpf_map_delete_elem(&runtimes, &tgid);
+	bpf_map_delete_elem(&started, &tgid);
 	forget_excluded(tgid);
 	tell_of_executable(task);
 }
@@ -147,11 +156,15 @@ static __always_inline void on_exec(struct task_struct *task)
 static __always_inline void on_exit(struct task_struct *task)
 {
 	__u32 tgid = BPF_CORE_READ(task, tgid);
+	struct task thread = { .process = tgid, .kind = TASK_THREAD, .id = (__u32)BPF_CORE_READ(task, pid) };
 	struct record_header header = { .version = WIRE_VERSION, .kind = RECORD_PROCESS_EXIT };
 
+	note_ended(&thread);
 	if (BPF_CORE_READ(task, signal, live.counter)) /* other threads go on */
 		return;
 	forget_excluded(tgid);
+	bpf_map_delete_elem(&runtimes, &tgid);
+	bpf_map_delete_elem(&started, &tgid);
 	if (bpf_map_delete_elem(&processes, &tgid))
 		return; /* never did I/O on a socket: nobody was told of it */
 	header.time = bpf_ktime_get_boot_ns();

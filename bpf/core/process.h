@@ -154,7 +154,7 @@ static __always_inline void announce_process(struct task_struct *task)
 }
 
 /* The current process's entry, made and announced at its first I/O; NULL when the map is full. */
-static __noinline struct process_control *current_process(__u32 tgid)
+static __noinline __attribute__((unused)) struct process_control *current_process(__u32 tgid)
 {
 	struct process_control *known = bpf_map_lookup_elem(&processes, &tgid);
 	struct process_control fresh = { .announced = 1 };
@@ -180,20 +180,11 @@ static __noinline struct process_control *current_process(__u32 tgid)
 	return known;
 }
 
-/* Whether the discovery rules let this process's traffic on a connection through. Where the socket is not
- * known the port may be any: user space decides of what comes without one. */
-static __always_inline bool admitted(const struct process_control *process,
-				     const struct record_header *header)
+/* Whether the discovery rules let what a process says to a server's port through. */
+static __always_inline bool admitted_port(const struct process_control *process, __u16 port)
 {
-	__u16 port = header->server_port;
 	struct port_rules *rules;
 
-	if (!process || process->verdict == VERDICT_UNKNOWN)
-		return true;
-	if (process->verdict == VERDICT_OFF)
-		return false;
-	if (header->transport == TRANSPORT_UNKNOWN)
-		return true;
 	if (!process->include_ports && !process->exclude_ports)
 		return true;
 	rules = bpf_map_lookup_elem(&ports, &port);
@@ -202,6 +193,18 @@ static __always_inline bool admitted(const struct process_control *process,
 	if (rules->exclude & process->exclude_ports)
 		return false;
 	return !process->include_ports || rules->include & process->include_ports;
+}
+
+/* The same of a connection. Where the socket is not known the port may be any: user space decides of what
+ * comes without one. */
+static __always_inline bool admitted(const struct process_control *process,
+				     const struct record_header *header)
+{
+	if (!process || process->verdict == VERDICT_UNKNOWN)
+		return true;
+	if (process->verdict == VERDICT_OFF)
+		return false;
+	return header->transport == TRANSPORT_UNKNOWN || admitted_port(process, header->server_port);
 }
 
 #endif

@@ -40,6 +40,14 @@ static __always_inline void start_piece(struct connection *conn, struct call *ca
 		call->piece.header.flags |= CAPTURE_TRUNCATED;
 }
 
+/* The context of what the piece begins with, if a request begins there; the next ones in it are user space's. */
+static __always_inline void settle_piece(struct connection *conn, struct call *call)
+{
+	conn->record.header.offset = call->piece.header.offset;
+	settle_context(conn);
+	call->piece.header.context = conn->record.header.context;
+}
+
 static __always_inline void stream_bytes(struct connection *conn, struct call *call, __u32 direction,
 					 __u64 offset, __u32 length, __u64 now)
 {
@@ -47,6 +55,8 @@ static __always_inline void stream_bytes(struct connection *conn, struct call *c
 
 	start_piece(conn, call, direction, offset, now, length);
 	call->piece.header.thread = call->thread;
+	if (direction == DIRECTION_REQUEST)
+		settle_piece(conn, call);
 	done = copy_bytes(call->data, 0, PIECE_CAPTURE_MAX, PIECE_CAPTURE_MAX, piece_capture, &call->io,
 			  length);
 	call->piece.header.flags &= ~CAPTURE_TRUNCATED;
@@ -61,6 +71,8 @@ static __always_inline void stream_captured(struct connection *conn, struct call
 					    __u64 captured)
 {
 	start_piece(conn, call, direction, offset, time, length);
+	if (direction == DIRECTION_REQUEST)
+		call->piece.header.context = conn->record.header.context;
 	OPAQUE(from);
 	OPAQUE(captured);
 	if (from > window_start || captured > capture_limit)
@@ -84,6 +96,8 @@ static __noinline int switch_to_stream(struct connection *conn, struct call *cal
 
 	conn->mode = MODE_STREAM;
 	conn->followed = 1;
+	if (server_sends)
+		distrust(record->header.process);
 	if (conn->phase == PHASE_IDLE)
 		return 0;
 	account(LEDGER_EXCHANGE_STREAMED);

@@ -3,8 +3,7 @@
 #ifndef OTEL_EBPF_TAKE_H
 #define OTEL_EBPF_TAKE_H
 
-#include "call.h"
-#include "exchange.h"
+#include "fastcgi.h"
 
 /* Where the next bytes of this direction are captured, and how many still fit: none behind a hole. */
 static __always_inline __u32 capture_room(const struct exchange_record *record, __u32 length, bool request,
@@ -33,7 +32,7 @@ static __always_inline void follow_captured(struct connection *conn, struct mess
 	if (!request)
 		message->end += conn->record.response_captured;
 	if (first && !may_be_http(conn, message, request))
-		message->state = HEAD_UNKNOWN;
+		message->state = request ? state_of_binary(conn, message) : HEAD_UNKNOWN;
 	else
 		scan(conn, message, request, ROUNDS_AT_ONCE);
 }
@@ -63,11 +62,19 @@ __noinline int follow(__u64 sk, __u32 length, int request, int slot)
 		advance(&conn->rest, done);
 		scan_on(conn, message, request);
 	}
+	if (message->state == HEAD_FASTCGI)
+		follow_fastcgi(sk, length, request, slot);
 	if (request && message->context_at)
-		take_context(conn, message, &call->context);
+		take_context(conn, message);
 	if (message->flags & MESSAGE_CHUNKED && message->state == HEAD_DONE)
 		look_for_last_chunk(conn, message, &call->io, length);
 	return 0;
+}
+
+/* Whether each call's bytes are to be looked at, behind the capture too. */
+static __always_inline bool is_followed(const struct message *message)
+{
+	return message->state == HEAD_OPEN || message->state == HEAD_FASTCGI;
 }
 
 /* Captures what still fits of this call's bytes, which are counted already. */
@@ -88,7 +95,7 @@ static __always_inline void take_bytes(struct connection *conn, struct call *cal
 	message = message_of(conn, request);
 	follow_captured(conn, message, request);
 #endif
-	if (message->state == HEAD_OPEN || message->context_at || message->flags & MESSAGE_CHUNKED)
+	if (is_followed(message) || message->context_at || message->flags & MESSAGE_CHUNKED)
 		follow(conn->record.header.socket, length, request, slot);
 }
 
@@ -109,7 +116,7 @@ static __always_inline void take(struct connection *conn, struct call *call, __u
 			 record->response_captured < response_capture;
 
 	if (call->io.kind != IO_UNREADABLE &&
-	    (room || message->state == HEAD_OPEN || message->flags & MESSAGE_CHUNKED))
+	    (room || is_followed(message) || message->flags & MESSAGE_CHUNKED))
 		take_bytes(conn, call, message, length, request, slot);
 	else if (message->state == HEAD_OPEN)
 		message->state = HEAD_UNKNOWN;
@@ -129,8 +136,8 @@ static __always_inline void count_response(struct connection *conn, __u32 length
 		conn->phase = PHASE_RESPONSE;
 		if (!record->response_start) {
 			start_head(&conn->response, record->request_captured);
-			if (conn->request.state == HEAD_UNKNOWN)
-				conn->response.state = HEAD_UNKNOWN;
+			if (conn->request.state == HEAD_UNKNOWN || conn->request.state == HEAD_FASTCGI)
+				conn->response.state = conn->request.state;
 		}
 		record->response_start = now;
 	}

@@ -188,14 +188,20 @@ __noinline int match_send(__u64 sk)
 	return 0;
 }
 
-/* Counts a call's ciphertext, and says whether its records are to be followed. Global for the same reasons
- * as `scan_step`. */
+enum ciphertext {
+	CIPHERTEXT_FOLLOWED = 1 << 0, /* its records are to be followed */
+	CIPHERTEXT_WRITTEN = 1 << 1, /* a library's call that writes plaintext sends it */
+};
+
+/* Counts a call's ciphertext, and says what it is: enum ciphertext. Global for the same reasons as
+ * `scan_step`. */
 __noinline int count_ciphertext(__u64 sk, __u32 length, int request, int sending)
 {
 	struct connection *conn = find_connection(sk);
 	struct call *call = this_call(sending);
 	struct tls_call *within;
 	struct tls_side *side;
+	int found = 0;
 
 	if (!conn || !call)
 		return 0;
@@ -210,16 +216,25 @@ __noinline int count_ciphertext(__u64 sk, __u32 length, int request, int sending
 	within = note_socket_call(sk, conn->last);
 	if (within && within->kind == (sending ? TLS_WRITES : TLS_READS)) {
 		conn->tls.within = 1;
-		if (sending)
-			announce(conn);
+		found = sending ? CIPHERTEXT_WRITTEN : 0;
 	}
 	if (!within && !conn->tls.session && conn->tls.phase == TLS_OPEN)
 		account(LEDGER_EVENT_CIPHERTEXT);
 	if (side->lost || (conn->tls.phase != TLS_HANDSHAKE && (within || conn->tls.session)))
-		return 0;
+		return found;
 	conn->rest = call->io;
 	conn->rest_length = length;
-	return 1;
+	return found | CIPHERTEXT_FOLLOWED;
+}
+
+/* Global for the same reasons as `scan_step`. */
+__noinline int announce_written(__u64 sk)
+{
+	struct connection *conn = find_connection(sk);
+
+	if (conn)
+		announce(conn);
+	return 0;
 }
 
 /* One call's bytes on an encrypted socket, under the lock. Each step is called from the hook itself: old
@@ -228,8 +243,11 @@ static __always_inline void on_ciphertext(struct connection *conn, __u32 length,
 {
 	bool request = sending == (conn->record.header.role == ROLE_CLIENT);
 	__u64 sk = conn->record.header.socket;
+	int found = count_ciphertext(sk, length, request, sending);
 
-	if (!count_ciphertext(sk, length, request, sending))
+	if (found & CIPHERTEXT_WRITTEN)
+		announce_written(sk);
+	if (!(found & CIPHERTEXT_FOLLOWED))
 		return;
 	follow_records(sk, request, sending);
 	if (sending && !conn->tls.session)

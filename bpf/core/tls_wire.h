@@ -59,6 +59,9 @@ static __always_inline void start_handshake(struct connection *conn)
 {
 	bool hello = (__u8)word_at(conn, 0) == RECORD_HELLO;
 
+	forget_asked(conn);
+	if (conn->record.header.role == ROLE_SERVER)
+		distrust(conn->record.header.process);
 	turn_encrypted(conn);
 	conn->tls.phase = hello ? TLS_HANDSHAKE : TLS_OPEN;
 }

@@ -29,10 +29,22 @@
  * There two CPUs that work on one connection at the same instant are not kept apart. */
 #ifdef BASELINE
 #define COMPARE_AND_SWAP(pointer, old, new) ((void)(pointer), (old))
-#define EXCHANGE(pointer, new) (*(pointer) = (new))
+#define EXCHANGE(pointer, new) \
+	({ \
+		typeof(*(pointer)) old = *(pointer); \
+		*(pointer) = (new); \
+		old; \
+	})
 #else
 #define COMPARE_AND_SWAP(pointer, old, new) __sync_val_compare_and_swap(pointer, old, new)
 #define EXCHANGE(pointer, new) __sync_lock_test_and_set(pointer, new) /* a full barrier too */
+#endif
+
+/* The number that came with a probe in user space: 5.15 (82e6b1eee6a8). 0 is none. */
+#ifdef BASELINE
+#define ATTACH_COOKIE(ctx) ((void)(ctx), 0ULL)
+#else
+#define ATTACH_COOKIE(ctx) bpf_get_attach_cookie(ctx)
 #endif
 
 #if defined(__TARGET_ARCH_x86)

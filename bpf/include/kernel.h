@@ -43,6 +43,7 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags; /* by enum sock_flags */
 };
 
 struct super_block {
@@ -67,12 +68,27 @@ struct socket_alloc {
 	struct inode vfs_inode;
 };
 
+typedef struct {
+	int owned; /* by a system call, which holds the socket while it changes it */
+} socket_lock_t;
+
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	atomic_t sk_drops;
+	__u8 sk_shutdown;
 	struct socket *sk_socket;
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
+};
+
+enum sock_flags {
+	SOCK_ZEROCOPY,
 };
 
 struct tcp_sock {
@@ -85,6 +101,9 @@ struct tcp_sock {
 	__u64 bytes_retrans;
 	__u64 bytes_acked;
 	__u64 bytes_received;
+	__u32 srtt_us; /* eighths of a microsecond */
+	__u32 total_retrans;
+	__u32 lsndtime; /* jiffies */
 };
 
 struct inet_connection_sock {
@@ -191,6 +210,20 @@ struct thread_info {
 	__u32 status;
 };
 
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct {
+	unsigned long fsbase;
+};
+#define THREAD_POINTER(task) BPF_CORE_READ(task, thread.fsbase)
+#else
+struct thread_struct {
+	struct {
+		unsigned long tp_value;
+	} uw;
+};
+#define THREAD_POINTER(task) BPF_CORE_READ(task, thread.uw.tp_value)
+#endif
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -205,6 +238,13 @@ struct task_struct {
 	struct signal_struct *signal;
 	const struct cred *cred;
 	char comm[16];
+	struct thread_struct thread;
+};
+
+/* What an iterator over the files of all tasks hands to its program. */
+struct bpf_iter__task_file {
+	struct task_struct *task;
+	struct file *file;
 };
 
 /* The system call's registers, as far as system calls pass arguments in them. A probe whose
@@ -228,14 +268,20 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long di, si, dx, r10, r8, r9, orig_ax;
-	unsigned long ax, ip, sp, bp, bx, cx, r14;
+	unsigned long ax, ip, sp, bp, bx, cx, r12, r13, r14, r15;
 };
 /* Of functions in user space: System V ABI, and Go's own (abi-internal.md in its sources). */
 #define ARGUMENT1(regs) ((regs)->di)
 #define ARGUMENT2(regs) ((regs)->si)
 #define ARGUMENT3(regs) ((regs)->dx)
 #define ARGUMENT4(regs) ((regs)->cx)
+#define ARGUMENT5(regs) ((regs)->r8)
+#define ARGUMENT6(regs) ((regs)->r9)
+#define ARGUMENT7(regs) user_word((regs)->sp + 8) /* on the stack, above the return address */
+#define ARGUMENT8(regs) user_word((regs)->sp + 16)
 #define RESULT(regs) ((regs)->ax)
+#define STACK_POINTER(regs) ((regs)->sp)
+#define INSTRUCTION(regs) ((regs)->ip)
 #define GO_WORD1(regs) ((regs)->ax)
 #define GO_WORD2(regs) ((regs)->bx)
 #define GO_WORD3(regs) ((regs)->cx)
@@ -245,9 +291,12 @@ struct pt_regs {
 #define SYSCALL_ARGUMENT2(regs) REGISTER(regs, si)
 #define SYSCALL_ARGUMENT3(regs) REGISTER(regs, dx)
 #define SYSCALL_ARGUMENT4(regs) REGISTER(regs, r10)
+#define SYSCALL_ARGUMENT5(regs) REGISTER(regs, r8)
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	__u64 regs[31];
+	__u64 sp;
+	__u64 pc;
 	__u64 orig_x0;
 	int syscallno;
 };
@@ -259,7 +308,13 @@ struct user_pt_regs { /* what bpf_tracing.h takes arguments from */
 #define ARGUMENT2(registers) ((registers)->regs[1])
 #define ARGUMENT3(registers) ((registers)->regs[2])
 #define ARGUMENT4(registers) ((registers)->regs[3])
+#define ARGUMENT5(registers) ((registers)->regs[4])
+#define ARGUMENT6(registers) ((registers)->regs[5])
+#define ARGUMENT7(registers) ((registers)->regs[6])
+#define ARGUMENT8(registers) ((registers)->regs[7])
 #define RESULT(registers) ((registers)->regs[0])
+#define STACK_POINTER(registers) ((registers)->sp)
+#define INSTRUCTION(registers) ((registers)->pc)
 #define GO_WORD1(registers) ((registers)->regs[0])
 #define GO_WORD2(registers) ((registers)->regs[1])
 #define GO_WORD3(registers) ((registers)->regs[2])
@@ -269,6 +324,7 @@ struct user_pt_regs { /* what bpf_tracing.h takes arguments from */
 #define SYSCALL_ARGUMENT2(regs) REGISTER(regs, regs[1])
 #define SYSCALL_ARGUMENT3(regs) REGISTER(regs, regs[2])
 #define SYSCALL_ARGUMENT4(regs) REGISTER(regs, regs[3])
+#define SYSCALL_ARGUMENT5(regs) REGISTER(regs, regs[4])
 #else
 #error "unknown target architecture"
 #endif
@@ -304,12 +360,17 @@ struct user_mmsghdr {
 #define AF_INET6 10
 #define SOCK_STREAM 1
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define MSG_PEEK 2
 #define MSG_ERRQUEUE 0x2000
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define PF_KTHREAD 0x00200000
+#define EADDRNOTAVAIL 99
+#define ECONNABORTED 103
 #define ETIMEDOUT 110
+#define SOCK_DEAD 0 /* enum sock_flags of include/net/sock.h: no process has it any more */
+#define SOCK_DONE 1 /* the peer's FIN has arrived */
 
 /* include/net/tcp_states.h */
 enum {

@@ -24,12 +24,15 @@ enum record_kind {
 	RECORD_PROCESS_EXIT = 6,
 	RECORD_HANDSHAKE = 7, /* TLS: an exchange_record whose request and response are the two hellos */
 	RECORD_EXEC = 8, /* a program was started whose executable is new: the header alone */
+	RECORD_LOOKUP = 9, /* the C library has looked up a name, or an address's */
+	RECORD_DATAGRAM = 10, /* a program has sent to a name server, or received from it */
 };
 
 enum transport {
 	TRANSPORT_UNKNOWN = 0, /* plaintext of a TLS session whose socket is not known */
 	TRANSPORT_TCP = 1,
 	TRANSPORT_UNIX = 2,
+	TRANSPORT_UDP = 3,
 };
 
 /* Who connected: settled from TCP, never from the payload. */
@@ -66,7 +69,11 @@ enum capture_flag {
 	CAPTURE_PEER_CLOSED = 1 << 6, /* the peer's FIN had arrived */
 	CAPTURE_HTTP1 = 1 << 7, /* the kernel has followed an earlier exchange on it to its end */
 	CAPTURE_FIRST = 1 << 8, /* the first exchange behind a handshake that was reported */
+	CAPTURE_WRITTEN = 1 << 9, /* WRITTEN_BYTES of its request were not the application's */
 };
+
+/* A traceparent and its line end: TCP counts it, so the positions behind it do too. */
+#define WRITTEN_BYTES 70
 
 /* Protocol chosen by ALPN (RFC 7301), as far as it was seen in clear. */
 enum tls_protocol {
@@ -92,6 +99,8 @@ enum context_source {
 	CONTEXT_HEADER = 2, /* the request's traceparent */
 	CONTEXT_PEER = 3, /* the request on the connection's other end, a client's */
 	CONTEXT_SERVED = 4, /* the request that the thread serves */
+	CONTEXT_ANSWERED = 5, /* as ROOT: the task that asks served a request that has been answered */
+	CONTEXT_AMBIGUOUS = 6, /* as ROOT: it may be one's of several requests */
 	CONTEXT_DECIDED = 1 << 7, /* with PEER and SERVED: `flags` are of a traceparent further up */
 };
 
@@ -193,6 +202,47 @@ struct process_record {
 	char executable[64]; /* the last component of the executable's path */
 };
 
+/* By which of the C library's functions, which decides what `result` is. */
+enum lookup_call {
+	LOOKUP_GETADDRINFO = 1, /* 0, else an EAI code of netdb.h */
+	LOOKUP_GETNAMEINFO = 2, /* the same; what was asked for is an address */
+	LOOKUP_GETHOSTBYNAME = 3, /* 0, else an h_errno of netdb.h */
+	LOOKUP_GETHOSTBYADDR = 4, /* the same; what was asked for is an address */
+	LOOKUP_QUESTIONS = 5, /* none of them: questions to name servers. User space's alone. */
+};
+
+#define LOOKUP_NAME_MAX 256 /* 253 characters (RFC 1035 section 2.3.4), a dot behind them, NUL */
+#define LOOKUP_ADDRESSES 8
+
+/*
+ * One call, from its entry (`time`) to its return. `connection` is the thread that called, as
+ * bpf_get_current_pid_tgid has it, and `offset` the same as `time`: of these the ids are made, with no role.
+ */
+struct lookup_record {
+	struct record_header header;
+	__u64 end; /* time */
+	__s32 result;
+	__u8 call; /* enum lookup_call */
+	__u8 addresses; /* how many there are: answers, or the one that was asked for */
+	__u16 reserved;
+	__u8 families[LOOKUP_ADDRESSES]; /* AF_INET, AF_INET6 */
+	__u8 address[LOOKUP_ADDRESSES][16]; /* IPv4 in the first four bytes */
+	char name[LOOKUP_NAME_MAX]; /* what was asked for, up to a NUL; empty if that is an address */
+};
+
+#define DATAGRAM_CAPTURE 512 /* what fits into a datagram without extensions (RFC 1035 section 4.2.1) */
+
+/* One send or receive; by TCP, as many bytes as the call moved. `connection` and `offset` as in lookup_record;
+ * what is received has no context. */
+struct datagram_record {
+	struct record_header header;
+	__u32 length; /* bytes that passed */
+	__u16 captured; /* of them, the first ones, which stand in `data` */
+	__u8 direction; /* enum direction */
+	__u8 reserved;
+	__u8 data[DATAGRAM_CAPTURE];
+};
+
 /* ---- control maps: user space -> kernel ---- */
 
 enum verdict {
@@ -214,7 +264,7 @@ struct process_control {
 	__u8 announced; /* its RECORD_PROCESS has been sent */
 	__u16 left_out; /* bit set of enum left_out */
 	__u32 ruleset; /* generation of the decision */
-	__u32 service; /* user space's number for the service */
+	__u32 inject; /* rules of traces.inject (bit numbers) that fit but for their ports */
 	__u32 sampler_threshold; /* reserved for sampling in the kernel */
 	__u64 include_ports; /* rules (bit numbers) that fit but for their ports */
 	__u64 exclude_ports;
@@ -225,6 +275,127 @@ struct process_control {
 
 enum left_out {
 	LEFT_OUT_TLS = 1, /* what the process says by TLS */
+};
+
+enum runtime_kind {
+	RUNTIME_NONE = 0,
+	RUNTIME_GO = 1,
+	RUNTIME_NGINX = 2,
+	RUNTIME_HAPROXY = 3,
+	RUNTIME_NODE = 4,
+	RUNTIME_PYTHON = 5,
+	RUNTIME_JAVA = 6,
+	RUNTIME_RUBY = 7,
+};
+
+/* Where Go keeps what is read of it, in bytes. */
+struct go_places {
+	__u32 below; /* the thread pointer stands the word that points to g */
+	__u32 current; /* offset in runtime.m of curg */
+};
+
+/* Where HAProxy keeps what is read of it, in bytes. */
+struct haproxy_places {
+	__u32 application; /* offset in struct stconn of app */
+	__u32 session; /* offset in struct stream of sess */
+	__u32 descriptor; /* offset in struct connection of handle.fd */
+};
+
+/* A register that a function must give back to its caller as it was. */
+enum kept_register {
+	KEPT_BX = 0,
+	KEPT_12 = 1,
+	KEPT_13 = 2,
+	KEPT_14 = 3,
+	KEPT_15 = 4,
+};
+
+/* Where Node.js keeps what is read of it. */
+struct node_places {
+	__u32 pushed; /* enum kept_register: holds the AsyncHooks where a scope has just been entered */
+	__u32 provider; /* offset in AsyncWrap of its kind; behind it stand its id and its trigger's */
+	__u64 carriers[2]; /* bit set of the kinds that work for whoever makes them */
+};
+
+/* Where CPython keeps what is read of it. */
+struct python_places {
+	__u64 interpreter; /* address in the file of _PyRuntime.interpreters.main */
+	__u64 context_type; /* the same of PyContext_Type */
+	__u32 threads; /* offset in PyInterpreterState of its list of threads */
+	__u16 thread_id; /* offsets in PyThreadState */
+	__u16 context;
+	__u32 uvloop; /* the kernel's: its probes have been hit */
+	__u32 reserved;
+};
+
+/* How many requests a process has been asked, where nothing tells them apart but that one is alone. The
+ * kernel's: core/serving_process.h. */
+struct requests_of_process {
+	__u64 begun;
+	__u64 ended;
+	__u64 last; /* socket: of the last that began while none was open */
+	__u64 quiet_since; /* time; 0: others were asked since the last has ended */
+	__u64 asked; /* whether others were asked since the last began */
+};
+
+/* Map `runtimes`: tgid -> this. Map `runtime_files`: a number that user space gives each file -> the same,
+ * for processes that run it and of which user space has not heard yet. */
+struct runtime_control {
+	__u32 kind; /* enum runtime_kind */
+	__u32 trust; /* the kernel's: core/serving_python.h, core/serving_process.h */
+	__u64 hits; /* of the runtime's probes, counted by the kernel */
+	__u64 moved; /* bytes between addresses in the file and in the process */
+	union {
+		struct go_places go;
+		struct haproxy_places haproxy;
+		struct node_places node;
+		struct python_places python;
+		struct requests_of_process requests;
+		__u8 places[40];
+	};
+};
+
+/* ---- TCP's health: kernel -> user space, by maps ---- */
+
+enum tcp_kind {
+	TCP_CONNECTED = 1, /* connections that the process made */
+	TCP_ACCEPTED = 2,
+	TCP_CONNECT = 3, /* its attempts to connect, by how they ended */
+	TCP_LISTENING = 4,
+	TCP_OVERFLOW = 1 << 7, /* flag: all peers of the kind for which there was no room */
+};
+
+/* Maps `tcp_peers_even` and `tcp_peers_odd`: this -> tcp_peer, of which one is filled while the other is read. */
+struct tcp_peer_key {
+	__u64 start; /* boot time of the process's start */
+	__u32 process; /* tgid in the initial pid namespace */
+	__u16 port; /* of the listening side */
+	__u8 kind; /* enum tcp_kind */
+	__u8 error; /* errno of an attempt that failed */
+	__u8 address[16]; /* of the peer; IPv4 as ::ffff:a.b.c.d; zero: of any */
+};
+
+#define TCP_BUCKETS 16
+
+/* The bounds of the buckets stand in core/tcp_peer.h. */
+struct tcp_histogram {
+	__u64 total; /* ns */
+	__u64 most; /* ns */
+	__u64 least; /* complement of ns, so that 0 is none */
+	__u32 counts[TCP_BUCKETS];
+};
+
+/* What was counted of a peer since it was read last, on one CPU. */
+struct tcp_peer {
+	struct tcp_histogram rtt;
+	struct tcp_histogram time; /* that connections lasted, or attempts took */
+	__u64 sent; /* bytes of payload, each once */
+	__u64 received;
+	__u64 retransmits; /* segments */
+	__u32 resets_sent;
+	__u32 resets_received;
+	__u32 active; /* connections that the sweep found open */
+	__u32 overflows; /* connections that a full queue had no room for */
 };
 
 /* Map `ports`: port -> the rules that name it. */

@@ -37,6 +37,8 @@ int set_mode(struct bpf_raw_tracepoint_args *ctx)
 		account(LEDGER_EXCHANGE_IGNORED);
 		conn->phase = PHASE_IDLE;
 	}
+	if (mode != MODE_EXCHANGE && conn->record.header.role == ROLE_SERVER)
+		distrust(conn->record.header.process);
 	conn->mode = mode;
 	release(conn);
 	return 0;

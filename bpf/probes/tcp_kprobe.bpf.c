@@ -56,12 +56,7 @@ int BPF_KPROBE(splice_read)
 SEC("?kprobe/tcp_sendpage")
 int BPF_KPROBE(sendpage_entry, struct sock *sk)
 {
-	struct call_in_progress progress = { .socket = (__u64)sk };
-	__u64 key = call_key(true);
-
-	progress.io.unseen = LEDGER_EVENT_UNSEEN_KERNEL_BUFFER;
-	if (bpf_map_update_elem(&calls_in_progress, &key, &progress, BPF_ANY))
-		account(LEDGER_EVENT_THREADS_FULL);
+	enter_pages(sk);
 	return 0;
 }
 

@@ -37,9 +37,15 @@ class Outcome:
 
 
 def run_pytest(
-    kernel: Kernel, arguments: Sequence[str], *, share: Path, timeout: float, rungs: Sequence[str]
+    kernel: Kernel,
+    arguments: Sequence[str],
+    *,
+    share: Path,
+    timeout: float,
+    rungs: Sequence[str],
+    briefly: Sequence[str] = (),
 ) -> Outcome:
-    """Run pytest with `arguments` under `kernel`, the tests of rungs on `rungs`.
+    """Run pytest with `arguments` under `kernel`, the tests of rungs on `rungs`, on some of them `briefly`.
 
     The report and the output are kept in build/reports as guest-SERIES. What the guest writes of
     docs/ways.md is taken over. Raises GuestError when the guest did not come to an end, or pytest did
@@ -59,6 +65,7 @@ def run_pytest(
     ]
     environment = {
         "OTEL_EBPF_TEST_RUNGS": ",".join(rungs),
+        "OTEL_EBPF_TEST_BRIEFLY": ",".join(briefly),
         "OTEL_EBPF_TEST_SLACK": str(SLACK),
         "OTEL_EBPF_GUEST": series,
         "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",

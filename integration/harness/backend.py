@@ -78,6 +78,13 @@ class Backend:
         assert len(seen) == count, f"{count} {what} were due, {len(seen)} came:\n{describe(seen)}"
         return seen
 
+    def settled(self, mark: str) -> list[SeenSpan]:
+        """Wait until no more spans of one run of a client come, and return them."""
+        before = -1
+        while before != (before := len(self.marked(mark))):
+            time.sleep(slack(QUIET_SECONDS))
+        return self.marked(mark)
+
     def expect_none(self, *, port: int, kind: int = 0, seconds: float = 1.0) -> None:
         """Fail if a span of that port is there, or comes within `seconds`."""
         time.sleep(slack(seconds))
@@ -106,6 +113,7 @@ def _flatten(span: ReceivedSpan) -> SeenSpan:
         span_id=span.span_id,
         parent_id=span.parent_id,
         is_error=span.status == _STATUS_ERROR,
+        trace_state=span.trace_state,
         attributes=span.attributes,
         resource=span.resource,
     )

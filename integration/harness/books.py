@@ -26,6 +26,33 @@ PROTOCOL_OUTCOMES = (
 )
 CALL_SOURCES = ("protocol_passed", "protocol_stream_call")
 SIGNAL_OUTCOMES = ("signal_span", "signal_unsampled", "signal_spans_off")
+LOOKUP_OUTCOMES = (
+    "lookup_passed",
+    "lookup_ring_full",
+    "lookup_discovery",
+    "lookup_numeric",
+    "lookup_unread",
+)
+LOOKUP_SIGNALS = (
+    "signal_lookup_span",
+    "signal_lookup_unsampled",
+    "signal_lookup_no_span",
+    "signal_lookup_discovery",
+    "signal_lookup_failed",
+)
+DATAGRAM_OUTCOMES = (
+    "datagram_passed",
+    "datagram_ring_full",
+    "datagram_lookup",
+    "datagram_discovery",
+    "datagram_unread",
+)
+DATAGRAM_MEANINGS = (
+    "protocol_datagram_passed",
+    "protocol_datagram_discovery",
+    "protocol_datagram_unmatched",
+    "protocol_datagram_unparsed",
+)
 EXPORT_OUTCOMES = (
     "export_passed",
     "export_queue_full",
@@ -53,7 +80,15 @@ _RULES = (
     ("reader_exchange", PROTOCOL_OUTCOMES),
     ("signal_seen", CALL_SOURCES),
     ("signal_seen", SIGNAL_OUTCOMES),
-    ("export_seen", ("signal_span", "signal_handshake_span")),
+    ("lookup_seen", LOOKUP_OUTCOMES),
+    ("lookup_passed", ("reader_lookup",)),
+    ("datagram_seen", DATAGRAM_OUTCOMES),
+    ("datagram_passed", ("reader_datagram",)),
+    ("reader_datagram", DATAGRAM_MEANINGS),
+    ("protocol_lookup_seen", ("protocol_lookup_passed", "protocol_lookup_in_flight")),
+    ("signal_lookup_seen", ("reader_lookup", "protocol_lookup_passed")),
+    ("signal_lookup_seen", LOOKUP_SIGNALS),
+    ("export_seen", ("signal_span", "signal_handshake_span", "signal_lookup_span")),
     ("export_seen", EXPORT_OUTCOMES),
 )
 _IN_BOOKS = frozenset(name for left, right in _RULES for name in (left, *right))

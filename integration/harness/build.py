@@ -36,12 +36,15 @@ def _run(*command: str | Path, directory: Path, environment: dict[str, str] | No
     assert done.returncode == 0, f"{command} failed:\n{done.stdout}{done.stderr}"
 
 
+def cache(name: str) -> Path:
+    """Return a writable folder outside the tree and the home folder, kept between runs."""
+    return Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+
+
 @functools.cache
 def go_program(source: Path) -> Path:
     """Build the Go module in `source`, which has no dependencies; return the executable."""
     target = folder() / source.name
-    # A writable cache outside the home folder, kept between runs: the standard library takes 30 s.
-    cache = Path(tempfile.gettempdir()) / f"go-build-{os.getuid()}"
     _run(
         "go",
         "build",
@@ -49,7 +52,12 @@ def go_program(source: Path) -> Path:
         target,
         ".",
         directory=source,
-        environment={"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(cache), "CGO_ENABLED": "0"},
+        environment={
+            "GOFLAGS": "-mod=mod",
+            "GOPROXY": "off",
+            "GOCACHE": str(cache("go-build")),
+            "CGO_ENABLED": "0",
+        },
     )
     return target
 
@@ -83,10 +91,9 @@ def ways(bits: int = 64) -> Path:
 
 
 @functools.cache
-def contend() -> Path:
-    """Build programs/contend.c."""
-    target = folder() / "contend"
-    _run(
-        "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", target, "contend.c", directory=PROGRAMS
-    )
+def c_program(source: Path, compiler: str = "gcc", *more: str) -> Path:
+    """Build a program of one file in C; `more` are options."""
+    target = folder() / "-".join((source.stem, compiler, *more))
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *more]
+    _run(compiler, *options, "-o", target, source, directory=source.parent)
     return target

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from integration.harness.limits import wait_until
 
 VISITORS, SERVICES = "10.231.7.1", "10.231.7.2"
+HOST = "10.231.8.1"
 TRANSLATED = "10.231.99.1"
 """What visitors call the services by, where their addresses are translated (DNAT)."""
 
@@ -26,11 +27,50 @@ class Networks:
         """Return the words that run a command in one of them."""
         return ["ip", "netns", "exec", namespace]
 
+    def open_fast(self) -> None:
+        """Have SYNs carry data, without cookies and without the server's asking for it (tcp_fastopen)."""
+        for namespace in (self.visitors, self.services):
+            _run(*self.within(namespace), "sysctl", "-qw", "net.ipv4.tcp_fastopen=0x607")
+
+    def fast_opens(self) -> int:
+        """Return how many connections the services have accepted with data in their SYN."""
+        lines = _run(*self.within(self.services), "cat", "/proc/net/netstat").splitlines()
+        names, values = (line.split() for line in lines if line.startswith("TcpExt:"))
+        return int(values[names.index("TCPFastOpenPassive")])
+
     def wait_listening(self, port: int) -> None:
         """Wait until something listens on a port of the services' namespace."""
         wanted = f":{port:04X} 00000000:0000 0A"
         command = [*self.within(self.services), "cat", "/proc/net/tcp"]
         assert wait_until(lambda: wanted in _run(*command)), f"nothing listens on {port}"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The namespace's name."""
+
+    name: str
+
+    @property
+    def within(self) -> list[str]:
+        """The words that run a command in it."""
+        return ["ip", "netns", "exec", self.name]
+
+
+@contextmanager
+def one_network() -> Iterator[Network]:
+    """Make one in which nothing is but the address HOST; it is gone at the end."""
+    made = Network(f"host-{os.getpid()}")
+    _run("ip", "netns", "add", made.name)
+    try:
+        for words in (
+            ("link", "set", "lo", "up"),
+            ("address", "add", f"{HOST}/32", "dev", "lo"),
+        ):
+            _run("ip", "-n", made.name, *words)
+        yield made
+    finally:
+        _run("ip", "netns", "delete", made.name)
 
 
 @contextmanager

@@ -50,7 +50,8 @@ def threaded(service: str = "") -> Iterator[Server]:
 def uvicorn() -> Iterator[Server]:
     """Uvicorn, on asyncio and h11, with the ASGI application."""
     port = free_port()
-    command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--app-dir", SERVERS, "--port", str(port)]
+    command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--loop", "asyncio"]
+    command += ["--app-dir", SERVERS, "--port", str(port)]
     command += ["--no-access-log", "--http", "h11", "--loop", "asyncio", "asgi_app:app"]
     with serving(command, port, "asgi_app") as server:
         yield server

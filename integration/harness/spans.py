@@ -26,6 +26,7 @@ class SeenSpan:
     span_id: str
     parent_id: str
     is_error: bool
+    trace_state: str
     attributes: dict[str, Any]
     resource: dict[str, Any]
 

@@ -7,21 +7,17 @@ client here and programs/tls/client.c read too.
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from integration.harness.backend import Backend
-from integration.harness.build import CLIENTS, PROGRAMS, SERVERS, _run, folder, java_class
+from integration.harness.build import CLIENTS, PROGRAMS, SERVERS, _run, cache, folder, java_class
 from integration.harness.certificates import certificates
 from integration.harness.clients import Command
+from integration.harness.go_programs import Build, build
 from integration.harness.limits import wait_until
 from integration.harness.measured import new_mark, run_client
 from integration.harness.ports import free_port
@@ -31,14 +27,6 @@ from integration.harness.spans import CLIENT
 
 TLS = PROGRAMS / "tls"
 
-LOCAL = "local"
-"""The Go that is on this machine."""
-
-NEWEST, PREVIOUS = "go1.27.4", "go1.26.11"
-
-OLDEST = "go1.18.10"
-"""Of the first series that is supported: older ones have other tables (otel_ebpf/kernel/binaries)."""
-
 HTTP1 = {"GODEBUG": "http2client=0,http2server=0"}
 """Keeps net/http from choosing HTTP/2 by ALPN."""
 
@@ -46,51 +34,17 @@ _GO_SOURCES = {"server": SERVERS / "go_server", "client": CLIENTS / "go_client"}
 GO_SERVICES = {kind: source.name for kind, source in _GO_SOURCES.items()}
 """The `service.name` that each one's spans must carry."""
 
-_GO_LINKS = {
-    "": ([], "0"),
-    # The address of the first function is then behind a relocation.
-    "pie": (["-buildmode=pie"], "0"),
-    # The C compiler's start-up code comes first in .text, before the first Go function.
-    "external": (["-ldflags=-linkmode=external"], "1"),
-}
 
-
-def _cache(name: str) -> Path:
-    """A writable cache outside the tree, kept between runs."""
-    return Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
-
-
-def _go_version(environment: Mapping[str, str]) -> str:
-    command, merged = ["go", "env", "GOVERSION"], {**os.environ, **environment}
-    done = subprocess.run(command, env=merged, capture_output=True, text=True, check=False, cwd=TLS)
-    return done.stdout.strip()
-
-
-@functools.cache
-def go_tls_program(kind: str, version: str, stripped: bool, link: str = "") -> Path:
-    """Build "server" or "client" by one version of Go; return the executable, named as its service.
-
-    `link` is "", "pie" or "external" (by the C compiler). Versions other than LOCAL are fetched by the
-    go command, which must be 1.21 or newer for that, at their first use.
-    """
-    source = _GO_SOURCES[kind]
-    words, cgo = _GO_LINKS[link]
-    if stripped:
-        words = [*words, "-ldflags=-s -w" + (" -linkmode=external" if link == "external" else "")]
-    target = folder() / "-".join(["go", version, link or "plain", "stripped" if stripped else "whole"])
-    environment = {"GOFLAGS": "-mod=mod", "GOTOOLCHAIN": version, "GOCACHE": str(_cache("go-build"))}
-    environment["CGO_ENABLED"] = cgo
-    if version != LOCAL and _go_version(environment) != version:
-        pytest.skip(f"the go command here does not fetch {version}: too old, told not to, or offline")
-    _run("go", "build", *words, "-o", target / source.name, ".", directory=source, environment=environment)
-    return target / source.name
+def go_tls_program(kind: str, how: Build) -> Path:
+    """Build "server" or "client"; return the executable, named as its service."""
+    return build(_GO_SOURCES[kind], how)
 
 
 @contextmanager
-def go_tls_server(version: str, stripped: bool, link: str = "") -> Iterator[Server]:
+def go_tls_server(how: Build) -> Iterator[Server]:
     """net/http over crypto/tls, HTTP/1.1 only."""
     port, made = free_port(), certificates()
-    command: list[str | Path] = [go_tls_program("server", version, stripped, link), str(port)]
+    command: list[str | Path] = [go_tls_program("server", how), str(port)]
     command += [made.certificate, made.key]
     with Program(command, port=port, environment=HTTP1) as program:
         yield Server(program, port, GO_SERVICES["server"])
@@ -172,7 +126,7 @@ def nss_plain() -> Path:
 @functools.cache
 def rustls_client() -> Path:
     """Build the rustls client with its symbols; its dependencies are fetched at the first use."""
-    target = _cache("cargo-build")
+    target = cache("cargo-build")
     environment = {"CARGO_TARGET_DIR": str(target)}
     words = ["--release", "--locked", "--quiet"]
     _run("cargo", "build", *words, directory=TLS / "rustls_client", environment=environment)

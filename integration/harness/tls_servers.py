@@ -44,7 +44,8 @@ def _script(command: Words, service: str) -> Start:
 def uvicorn() -> Iterator[Server]:
     """Uvicorn: asyncio decrypts in memory, so that no system call nests in the library's."""
     port, (certificate, key) = free_port(), _pair()
-    command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--app-dir", SERVERS, "--port", str(port)]
+    command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--loop", "asyncio"]
+    command += ["--app-dir", SERVERS, "--port", str(port)]
     command += ["--ssl-certfile", certificate, "--ssl-keyfile", key]
     command += ["--no-access-log", "--http", "h11", "--loop", "asyncio", "asgi_app:app"]
     with serving(command, port, "asgi_app") as server:

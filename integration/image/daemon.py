@@ -19,24 +19,30 @@ class DockerError(RuntimeError):
 
 
 class Daemon:
-    """`dockerd` below `folder`, without a bridge and without touching the host's firewall.
+    """`dockerd` below `folder`, without touching the host's firewall.
 
-    Containers and builds have the host's network. It has a mount namespace of its own: what it mounts
-    is gone when it is.
+    Containers and builds have the host's network, or, of one that has a network `namespace` for a host, those
+    of its bridge. It has a mount namespace of its own: what it mounts is gone when it is.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, namespace: str = "") -> None:
         self._folder = folder
+        self._namespace = namespace
         self.socket = f"unix://{folder}/docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         arguments = [f"--data-root={self._folder}/data", f"--exec-root={self._folder}/exec"]
-        arguments += [f"--host={self.socket}", f"--pidfile={self._folder}/pid", "--bridge=none"]
-        arguments += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
+        arguments += [f"--host={self.socket}", f"--pidfile={self._folder}/pid", "--ip6tables=false"]
+        # Not by `ip netns exec`, which mounts another /sys, without the control groups.
+        within = ["nsenter", f"--net=/run/netns/{self._namespace}"] if self._namespace else []
+        if within:  # between containers too, addresses are translated, and no proxy stands between them
+            arguments += ["--userland-proxy=false"]
+        else:
+            arguments += ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation=private", "/usr/sbin/dockerd", *arguments],
+                [*within, "unshare", "--mount", "--propagation=private", "/usr/sbin/dockerd", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -62,6 +62,9 @@ def _show(report: Report) -> None:
             if refused["advice"]:
                 click.echo(f"         -> {refused['advice']}")
     _show_tls(report)
+    _show_resolvers(report)
+    _show_runtimes(report)
+    _show_injected(report)
     _show_ledger(report)
 
 
@@ -87,6 +90,36 @@ def _show_tls(report: Report) -> None:
     if tls["left_out"]:
         why = "no room to tell of" if running else "no time to look at"
         click.echo(f"\n  TLS: {why} {_processes(tls['left_out'])} more")
+
+
+def _show_resolvers(report: Report) -> None:
+    libraries = report.dns.get("libraries", ())
+    if libraries:
+        click.echo("\n  Libraries with probes for lookups of names")
+    for one in libraries:
+        click.echo(f"    {_processes(one['processes']):>14}  {one['library']:<8} {_plain(one['path'])}")
+
+
+def _show_runtimes(report: Report) -> None:
+    followed = report.runtimes.get("followed", ())
+    if followed:
+        click.echo("\n  Runtimes in which requests are followed")
+    for one in followed:
+        cost = f", {one['hits']} hits a second" if one["hits"] else ""
+        click.echo(f"    {_processes(one['processes']):>14}  {one['runtime']:<8} {_plain(one['path'])}{cost}")
+    given_up = report.runtimes.get("given_up", ())
+    if given_up:
+        click.echo("\n  Programs in which they are not, though they have a runtime")
+    for one in given_up[:_SHOWN]:
+        click.echo(f"    {_plain(one['path'])}: {_plain(one['reason'])}")
+
+
+def _show_injected(report: Report) -> None:
+    counted = {outcome: number for outcome, number in report.injected.items() if number}
+    if counted:
+        click.echo("\n  Requests that traceparent was to be written into")
+    for outcome, number in counted.items():
+        click.echo(f"    {number:>12}  {outcome}")
 
 
 def _processes(number: int) -> str:

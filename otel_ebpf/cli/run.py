@@ -62,16 +62,17 @@ def command(path: Path | None, console: bool) -> None:
 
 
 def _run(config: Config, environment: Environment, console: bool) -> None:
+    settings = settings_from(environment, os.environ, console)
+
     def pipeline(ledger: Ledger) -> Pipeline:
-        settings = settings_from(environment, os.environ, console)
         queue = dataclasses.replace(settings.queue, age=config.traces.max_age_seconds)
         return build(dataclasses.replace(settings, queue=queue), ledger.shard)
 
-    agent = Agent(config, environment, pipeline)
+    agent = Agent(config, environment, pipeline, metrics=bool(settings.metrics))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stopping.set())
     agent.start()
-    status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals, agent.tls)
+    status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals, agent.probing)
     if config.telemetry.status_socket:
         status.start()
     rungs = {standing.capability: standing.rung or "none" for standing in agent.standings}

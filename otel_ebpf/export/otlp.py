@@ -65,7 +65,8 @@ def encode_span(span: Span) -> bytes:
 def _encode_template(template: SpanTemplate) -> bytes:
     """Encode all that repeats: name, kind, attributes, and status."""
     template.encoded = (
-        delimited(b"\x2a", text(template.name))
+        (delimited(b"\x1a", text(template.trace_state)) if template.trace_state else b"")
+        + delimited(b"\x2a", text(template.name))
         + (b"\x30" + varint(template.kind & 0x7F))
         + attribute_block(_ATTRIBUTE, template.attributes)
         + (b"\x7a\x02\x18\x02" if template.error else b"")  # status = 15 { code = 3: ERROR = 2 }

@@ -42,6 +42,9 @@ TLS_BINDING: Final = "ebpf.tls.binding"
 _TLS_HELP: Final = "TLS sessions, by how their socket was found and what came of it."
 _Key = tuple[tuple[str, str], ...]
 _Values = Mapping[_Key, float]
+TRACE_INJECTED: Final = "ebpf.trace.injected"
+_INJECTED_HELP: Final = "Requests that traceparent was to be written into, by what came of it."
+_NO_INJECTED: Final[Mapping[str, int]] = MappingProxyType({})
 _NO_BINDINGS: Final[Mapping[tuple[str, str], int]] = MappingProxyType({})
 
 
@@ -75,11 +78,16 @@ class SelfTelemetry:
         self._process = psutil.Process()
 
     def collect(
-        self, totals: Sequence[int], now: int, bindings: Mapping[tuple[str, str], int] = _NO_BINDINGS
+        self,
+        totals: Sequence[int],
+        now: int,
+        bindings: Mapping[tuple[str, str], int] = _NO_BINDINGS,
+        injected: Mapping[str, int] = _NO_INJECTED,
     ) -> MetricsData:
         """Return the metrics at `now`, Unix nanoseconds; `totals` is indexed by `kernel.ledger.Entry`.
 
-        `bindings` is the number of TLS sessions by method and outcome.
+        `bindings` is the number of TLS sessions by method and outcome, `injected` that of requests by
+        what came of writing a context into them.
         """
         counted: dict[_Key, float] = {}
         in_flight: dict[_Key, float] = {}
@@ -97,6 +105,10 @@ class SelfTelemetry:
         ]
         if bound := _bindings(bindings):
             metrics.append(self._counter(TLS_BINDING, "{session}", _TLS_HELP, bound, now))
+        written: dict[_Key, float]
+        written = {(("outcome", outcome),): total for outcome, total in injected.items() if total}
+        if written:
+            metrics.append(self._counter(TRACE_INJECTED, "{request}", _INJECTED_HELP, written, now))
         self._since = now
         scope = ScopeMetrics(self._scope, metrics, SCHEMA_URL)
         return MetricsData([ResourceMetrics(self._resource, [scope], SCHEMA_URL)])

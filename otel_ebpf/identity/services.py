@@ -124,6 +124,25 @@ class Services:
         found = self._young.get((process, start)) or self._old.get((process, start))
         return found.service if found else None
 
+    def holder(self, process: int, start: int, visible: int) -> Service | None:
+        """Return the service of a process that has sockets; None where nothing is known of it any more.
+
+        `visible` is its id in the agent's pid namespace, 0 for unknown. A new one is looked for in /proc.
+        """
+        key = (process, start)
+        known = self._young.get(key) or self._old.get(key)
+        if known is not None:
+            self._young[key] = known
+            self._turn()
+            return known.service
+        found = read_process(visible, start, host_pid=process)
+        return self._remember(found).service if found is not None else None
+
+    def lets_through(self, process: int, start: int, port: int) -> bool:
+        """Say what the discovery rules say of a known process's connections of that service port."""
+        known = self._young.get((process, start)) or self._old.get((process, start))
+        return known is not None and self._discovery.allows(known.decision, port)
+
     def seen(self, record: ProcessSeen) -> Service:
         """Take the kernel's notice of a process: its first I/O on a socket, again after each exec."""
         return self._remember(process_of(record)).service

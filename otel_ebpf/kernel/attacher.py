@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +15,20 @@ from typing import Final
 from otel_ebpf.kernel.bpf_object import OBJECTS, BpfObject
 from otel_ebpf.kernel.climb import Setup, climb
 from otel_ebpf.kernel.errors import KernelError
-from otel_ebpf.kernel.ladder import CONTROL, LADDERS, PAYLOAD, TLS, Ladders
-from otel_ebpf.kernel.libbpf import TestRunOptions, libbpf
+from otel_ebpf.kernel.injection import INJECT, SOCKETS_MAX, Injection, unfitness
+from otel_ebpf.kernel.ladder import (
+    CONTROL,
+    DNS_PACKETS,
+    LADDERS,
+    PAYLOAD,
+    RESOLVER,
+    RUNTIMES,
+    TCP_RESET,
+    TCP_SWEEP,
+    TLS,
+    Ladders,
+)
+from otel_ebpf.kernel.libbpf import TestRunOptions, keys_of, libbpf
 from otel_ebpf.kernel.messages import (
     Attach,
     Attached,
@@ -23,17 +37,23 @@ from otel_ebpf.kernel.messages import (
     Detach,
     DetachFile,
     Done,
+    Inject,
+    Refusal,
     Reply,
     Request,
     SetMode,
     Standing,
+    Sweep,
     Walk,
     Walked,
 )
+from otel_ebpf.kernel.sweep import run_iterator
+from otel_ebpf.kernel.tcp_peers import OVERFLOW_ROOM
 from otel_ebpf.kernel.uprobes import Uprobes
 
 _WALK = Struct("<QQQQQQ")  # struct walk
 _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+_COARSE_CLOCK: Final = 6  # CLOCK_MONOTONIC_COARSE, whose step is the kernel's tick
 _WINDOW_MINIMUM: Final = 1024
 _WORD_SLACK: Final = 32  # bpf/core/connection.h
 
@@ -46,44 +66,63 @@ class Attacher:
     directory: Path = OBJECTS
     _objects: list[BpfObject] = field(default_factory=list)
     _control: BpfObject | None = None
-    _uprobes: Uprobes | None = None
+    _sweep: BpfObject | None = None
+    _sweeps: int = 0
+    _uprobes: Uprobes = field(default_factory=Uprobes)
+    _injection: Injection | None = None
 
     def handle(self, request: Request) -> Reply:
         """Carry out a request. Raises `KernelError`, and `RungUnavailableError` for a demanded rung."""
         match request:
             case Attach():
                 return self._attach(request)
-            case SetMode(socket, connection, mode):
-                self._run("set_mode", (socket, connection, mode))
-                return Done()
             case Walk():
                 return self._walk(request)
             case AttachFile(path, points, pid):
-                return AttachedFile(self._files().attach(path, points, pid))
+                return AttachedFile(self._uprobes.attach(path, points, pid))
+            case SetMode(socket, connection, mode):
+                self._run("set_mode", (socket, connection, mode))
+            case Sweep():
+                self._run_sweep()
             case DetachFile(token):
-                self._files().detach(token)
-                return Done()
+                self._uprobes.detach(token)
             case Detach():
                 self._detach()
-                return Done()
+        return Done()
 
     def _attach(self, request: Attach) -> Attached:
-        constants = _constants(request)
+        unfit = unfitness(Setup(self.directory, {}, {}, {}, 0)) if request.inject else ""
+        inject = None if unfit else request.inject
+        constants = _constants(request) | {"injects": int(inject is not None)}
         entries = {
             "connections": request.connections,
             "processes": request.processes,
             "records": request.ring_bytes,
+            **_tcp_entries(request),
+            "injecting": SOCKETS_MAX if inject else 1,
         }
         standings = []
         shared: dict[str, int] = {}
         later: Future[tuple[Standing, BpfObject | None]] | None = None
 
+        def setup() -> Setup:
+            return Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
+
         def stand(capability: str) -> tuple[Standing, BpfObject | None]:
             if capability == TLS and not request.tls:
                 return Standing(TLS, "", "switched off: tls.enabled", ()), None
+            if capability in (TCP_RESET, TCP_SWEEP) and not request.network_tcp:
+                return Standing(
+                    capability, "", "switched off: network.tcp.enabled, or nobody takes metrics", ()
+                ), None
+            if capability in RUNTIMES and not request.runtimes:
+                return Standing(capability, "", "switched off: traces.runtimes", ()), None
+            if capability == RESOLVER and not request.dns:
+                return Standing(RESOLVER, "", "switched off: dns.enabled", ()), None
+            if capability == DNS_PACKETS and not request.dns_packets:
+                return Standing(DNS_PACKETS, "", "switched off: dns.packets", ()), None
             demanded = request.rung if capability == PAYLOAD else None
-            setup = Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
-            return climb(capability, self.ladders[capability], demanded, setup)
+            return climb(capability, self.ladders[capability], demanded, setup())
 
         try:
             with ThreadPoolExecutor(1, "load") as beside:
@@ -97,6 +136,10 @@ class Attacher:
                         self._stands(capability, loaded, shared)
                     elif capability == CONTROL:
                         raise KernelError(f"nothing can be loaded: {standing.refusals[-1].reason}")
+            if inject:
+                standings.append(self._inject(inject, standings, setup(), shared))
+            elif unfit:
+                standings.append(_refused(unfit))
         except BaseException:
             if later is not None and later.exception() is None and (loaded := later.result()[1]) is not None:
                 self._objects.append(loaded)
@@ -111,11 +154,29 @@ class Attacher:
         self._objects.append(loaded)
         for name in loaded.maps:
             shared.setdefault(name, loaded.map_fd(name))
-        if capability == TLS:
-            self._uprobes = Uprobes(loaded)
+        if capability in {TLS, RESOLVER, *RUNTIMES}:
+            self._uprobes.add(loaded)
+        elif capability == TCP_SWEEP:
+            self._sweep = loaded
         elif capability == CONTROL:
             self._control = loaded
             self._run("exclude_caller", ())
+
+    def _inject(
+        self, inject: Inject, standings: Sequence[Standing], setup: Setup, shared: dict[str, int]
+    ) -> Standing:
+        """Have `traceparent` written into requests."""
+        payload = next(one.rung for one in standings if one.capability == PAYLOAD)
+        injection = Injection(setup)
+        try:
+            injection.start(inject, payload)
+        except (KernelError, OSError) as error:
+            injection.close()
+            return _refused(str(error))
+        for loaded in injection.objects:
+            self._stands(INJECT, loaded, shared)
+        self._injection = injection
+        return Standing(INJECT, "sk_msg", injection.cost, ())
 
     def _run(self, program: str, arguments: tuple[int, ...]) -> None:
         """Run one of control's programs, `arguments` as its raw tracepoint's."""
@@ -134,6 +195,8 @@ class Attacher:
         control = self._control
         if control is None:
             raise KernelError("nothing is attached")
+        if self._injection is not None:
+            self._injection.release()
         walks, zero = control.map_fd("walks"), ctypes.c_uint32(0)
         value = ctypes.create_string_buffer(_WALK.size)
         arguments = (request.silence_ns, request.forget_ns, int(request.count_active))
@@ -141,31 +204,44 @@ class Attacher:
             self._run("visit_all", (*arguments, int(request.only_due)))
         else:
             libbpf().integer("bpf_map_update_elem", walks, ctypes.byref(zero), value, 0)
-            for socket in _keys(control.map_fd("connections")):
+            for socket in keys_of(control.map_fd("connections"), ctypes.c_uint64):
                 self._run("visit_one", (*arguments, socket))
         libbpf().integer("bpf_map_lookup_elem", walks, ctypes.byref(zero), value)
         _, _, _, in_flight, connections, _ = _WALK.unpack(value.raw)
         return Walked(in_flight, connections)
 
-    def _files(self) -> Uprobes:
-        if self._uprobes is None:
-            raise KernelError("no probes for TLS libraries could be loaded")
-        return self._uprobes
+    def _run_sweep(self) -> None:
+        """Run the iterator, if there is one. A socket is visited once, however many processes have it."""
+        if self._sweep is None:
+            return
+        self._sweeps = (self._sweeps + 1) & 0xFFFFFFFF
+        number, zero = ctypes.c_uint32(self._sweeps), ctypes.c_uint32(0)
+        fd = self._sweep.map_fd("tcp_sweep")
+        libbpf().integer("bpf_map_update_elem", fd, ctypes.byref(zero), ctypes.byref(number), 0)
+        run_iterator(self._sweep.link_fds()[0])
 
     def _detach(self) -> None:
         """Close the objects, the hooks first and the maps, which the first object holds, last."""
-        if self._uprobes is not None:
-            self._uprobes.close()
-            self._uprobes = None
+        self._uprobes.close()
+        self._injection = None
         for loaded in reversed(self._objects):
             loaded.close()
         self._objects.clear()
-        self._control = None
+        self._control = self._sweep = None
+
+
+def _refused(reason: str) -> Standing:
+    return Standing(INJECT, "", "", (Refusal("sk_msg", reason),))
+
+
+def in_pid_namespace() -> bool:
+    """Say whether this process sees other ids of processes than the kernel's."""
+    return os.stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE
 
 
 def _constants(request: Attach) -> dict[str, int]:
     namespace = os.stat("/proc/self/ns/pid")
-    inside = namespace.st_ino != _INITIAL_PID_NAMESPACE
+    inside = in_pid_namespace()
     return {
         "request_capture": request.request_bytes,
         "response_capture": request.response_bytes,
@@ -175,9 +251,23 @@ def _constants(request: Attach) -> dict[str, int]:
         "data_end": _data_end(request),
         "id_secret_low": request.id_secret[0],
         "id_secret_high": request.id_secret[1],
+        "tick": round(time.clock_getres(_COARSE_CLOCK) * 1e9),
         "tls_left_out": int(request.tls_left_out),
+        "follow_started": int(request.started_threads),
+        "network_tcp": int(request.network_tcp),
+        "network_peers": request.tcp_peers,
         "agent_namespace_device": namespace.st_dev if inside else 0,
         "agent_namespace_inode": namespace.st_ino if inside else 0,
+    }
+
+
+def _tcp_entries(request: Attach) -> dict[str, int]:
+    """Return the sizes of the maps for TCP's health, which all kernels keep in memory from the start."""
+    peers = request.tcp_peers + OVERFLOW_ROOM if request.network_tcp else 1
+    return {
+        "tcp_sockets": request.tcp_connections if request.network_tcp else 1,
+        "tcp_peers_even": peers,
+        "tcp_peers_odd": peers,
     }
 
 
@@ -185,17 +275,3 @@ def _data_end(request: Attach) -> int:
     """Return the size of a connection's captures and of the window behind them."""
     window = max(request.request_bytes, request.response_bytes, _WINDOW_MINIMUM)
     return request.request_bytes + request.response_bytes + window
-
-
-def _keys(fd: int) -> list[int]:
-    """Return the keys of a hash map of 64-bit keys."""
-    keys: list[int] = []
-    key = ctypes.c_uint64()
-    previous: object = None
-    while True:
-        try:
-            libbpf().integer("bpf_map_get_next_key", fd, previous, ctypes.byref(key))
-        except KernelError:
-            return keys
-        keys.append(key.value)
-        previous = ctypes.byref(ctypes.c_uint64(key.value))

@@ -17,6 +17,8 @@ from otel_ebpf.kernel.libbpf import libbpf
 _ASIDES = ("processed ", "-- ", "libbpf: failed to load", "verification time", "stack depth")
 """Lines of libbpf and the verifier that do not say why."""
 
+_SK_MSG_VERDICT = 7  # enum bpf_attach_type
+
 OBJECTS = Path(__file__).parent / "objects" / platform.machine()
 
 
@@ -98,6 +100,19 @@ class BpfObject:
             self._links[program] = self._lib.pointer("bpf_program__attach", self.programs[program])
         except KernelError as error:
             raise KernelError(f"attaching {program}: {error}", error.code) from error
+
+    def attach_cgroup(self, program: str, cgroup: int) -> None:
+        """Attach one program to a cgroup, of which `cgroup` is a file descriptor. Raises `KernelError`."""
+        try:
+            handle = self.programs[program]
+            self._links[program] = self._lib.pointer("bpf_program__attach_cgroup", handle, cgroup)
+        except KernelError as error:
+            raise KernelError(f"attaching {program}: {error}", error.code) from error
+
+    def attach_to_map(self, program: str, sockets: str) -> None:
+        """Have a program see what the sockets in a map send, while it is there. Raises `KernelError`."""
+        arguments = self.program_fd(program), self.map_fd(sockets), _SK_MSG_VERDICT, 0
+        self._lib.integer("bpf_prog_attach", *arguments)
 
     def refusal(self) -> str:
         """Return why the kernel refused, in one line, from libbpf's messages."""

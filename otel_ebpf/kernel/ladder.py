@@ -44,7 +44,20 @@ Ladders = Mapping[str, tuple[Rung, ...]]
 UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI
 PAYLOAD = "tcp_payload"
 TLS = "tls_library"
+RESOLVER = "resolver"
+DNS_PACKETS = "dns_packets"
 CONTROL = "control"
+TCP_STATE = "tcp_state"
+TCP_RESET = "tcp_reset"
+TCP_SWEEP = "tcp_sweep"
+RUNTIMES = (
+    "go_runtime",
+    "nginx_runtime",
+    "haproxy_runtime",
+    "python_runtime",
+    "node_runtime",
+    "ruby_runtime",
+)
 
 _TRAMPOLINE_COST = (
     "calls through io_uring, sendfile and by 32-bit programs are all seen; unix sockets are not"
@@ -74,10 +87,15 @@ LADDERS: Ladders = {
         ),
     ),
     "process": (Rung("raw_tracepoint", "process", ("process_fork", "process_exec", "process_exit"), ""),),
-    "tcp_state": (
-        Rung("tp_btf", "tcp_state", ("state_btf", "destroy_btf"), ""),
-        Rung("raw_tracepoint", "tcp_state", ("state_raw", "destroy_raw"), ""),
+    TCP_STATE: (
+        Rung("tp_btf", TCP_STATE, ("state_btf", "destroy_btf"), ""),
+        Rung("raw_tracepoint", TCP_STATE, ("state_raw", "destroy_raw"), ""),
     ),
+    TCP_RESET: (
+        Rung("tp_btf", TCP_RESET, ("sent_btf", "received_btf"), ""),
+        Rung("raw_tracepoint", TCP_RESET, ("sent_raw", "received_raw"), ""),
+    ),
+    TCP_SWEEP: (Rung("iterator", TCP_SWEEP, ("sweep_files",), "each open file of the host, once an export"),),
     PAYLOAD: (
         Rung(
             "trampoline",
@@ -133,6 +151,93 @@ LADDERS: Ladders = {
             ),
             "",
             attach_type=UPROBE_MULTI,  # older kernels do not look at it
+            by_request=True,
+        ),
+    ),
+    RESOLVER: (
+        Rung(
+            "uprobe",
+            "resolver",
+            (
+                *("resolver_getaddrinfo", "resolver_getnameinfo", "resolver_gethostbyname"),
+                *("resolver_gethostbyname2", "resolver_gethostbyaddr", "resolver_return"),
+                "resolver_handed",
+            ),
+            "",
+            attach_type=UPROBE_MULTI,
+            by_request=True,
+        ),
+    ),
+    DNS_PACKETS: (
+        Rung(
+            "socket_trace",
+            "dns_socket_trace",
+            ("dns_send_length", "dns_recv_length"),
+            "each socket call pays two loads; what io_uring or 32-bit programs move is counted, not read",
+            (),
+            (MODERN,),
+        ),
+    ),
+    "go_runtime": (
+        Rung(
+            "uprobe",
+            "go_runtime",
+            ("go_made", "go_asks", "go_writes"),
+            "",
+            attach_type=UPROBE_MULTI,
+            by_request=True,
+        ),
+    ),
+    "node_runtime": (
+        Rung(
+            "uprobe",
+            "node_runtime",
+            (
+                *("node_pushed", "node_reset", "node_leaves"),
+                *("node_awaits", "node_resumes", "node_collected"),
+            ),
+            "",
+            attach_type=UPROBE_MULTI,
+            by_request=True,
+        ),
+    ),
+    "nginx_runtime": (
+        Rung(
+            "uprobe",
+            "nginx_runtime",
+            ("nginx_sends",),
+            "",
+            attach_type=UPROBE_MULTI,
+            by_request=True,
+        ),
+    ),
+    "haproxy_runtime": (
+        Rung(
+            "uprobe",
+            "haproxy_runtime",
+            ("haproxy_attaches",),
+            "",
+            attach_type=UPROBE_MULTI,
+            by_request=True,
+        ),
+    ),
+    "python_runtime": (
+        Rung(
+            "uprobe",
+            "python_runtime",
+            ("python_made", "python_gone", "uvloop_calls", "uvloop_called", "uvloop_writes"),
+            "",
+            attach_type=UPROBE_MULTI,
+            by_request=True,
+        ),
+    ),
+    "ruby_runtime": (
+        Rung(
+            "uprobe",
+            "ruby_runtime",
+            ("ruby_option", "ruby_peer", "ruby_name"),
+            "",
+            attach_type=UPROBE_MULTI,
             by_request=True,
         ),
     ),

@@ -23,75 +23,108 @@ class Entry(IntEnum):
     PIECE_RING_FULL = 11
     NOTICE_PASSED = 12
     NOTICE_RING_FULL = 13
-    EVENT_CONTENDED = 14
-    EVENT_CONNECTIONS_FULL = 15
-    EVENT_THREADS_FULL = 16
-    EVENT_DISCOVERY = 17
-    EVENT_IGNORED = 18
-    EVENT_CIPHERTEXT = 19
-    EVENT_SELF = 20
-    EVENT_UNSEEN_KERNEL_BUFFER = 21
-    EVENT_UNSEEN_IO_URING = 22
-    EVENT_UNSEEN_COMPAT = 23
-    EVENT_UNSEEN_SYSCALL = 24
-    EVENT_GAP = 25
-    EVENT_FAULT = 26
-    EVENT_MISSED = 27
-    CONNECTION_ROLE_UNKNOWN = 28
-    PROCESS_MAP_FULL = 29
-    READER_EXCHANGE = 30
-    READER_PIECE = 31
-    READER_NOTICE = 32
-    READER_MALFORMED = 33
-    PROCESS_UNKNOWN = 34
-    PROCESS_EVICTED = 35
-    PROTOCOL_PASSED = 36
-    PROTOCOL_UNKNOWN = 37
-    PROTOCOL_UNSUPPORTED = 38
-    PROTOCOL_DISCOVERY = 39
-    PROTOCOL_UNPARSED = 40
-    PROTOCOL_STREAM_CALL = 41
-    PROTOCOL_STREAM_UNKNOWN = 42
-    PROTOCOL_STREAM_UNSUPPORTED = 43
-    PROTOCOL_STREAM_DISCOVERY = 44
-    PROTOCOL_STREAM_UNPARSED = 45
-    PROTOCOL_STREAM_EVICTED = 46
-    PROTOCOL_AMENDED = 47
-    SIGNAL_SEEN = 48
-    SIGNAL_AGGREGATED = 49
-    SIGNAL_SPAN = 50
-    SIGNAL_UNSAMPLED = 51
-    SIGNAL_SPANS_OFF = 52
-    SIGNAL_ROLE_UNKNOWN = 53
-    SIGNAL_FAILED = 54
-    SIGNAL_HANDSHAKE_SEEN = 55
-    SIGNAL_HANDSHAKE_SPAN = 56
-    SIGNAL_HANDSHAKE_UNSAMPLED = 57
-    SIGNAL_HANDSHAKE_NO_SPAN = 58
-    SIGNAL_HANDSHAKE_DISCOVERY = 59
-    SIGNAL_HANDSHAKE_NO_CALL = 60
-    SIGNAL_HANDSHAKE_ROLE_UNKNOWN = 61
-    SIGNAL_HANDSHAKE_FAILED = 62
-    SIGNAL_HANDSHAKE_IN_FLIGHT = 63
-    EXPORT_SEEN = 64
-    EXPORT_PASSED = 65
-    EXPORT_QUEUE_FULL = 66
-    EXPORT_FAILED = 67
-    EXPORT_EXPIRED = 68
-    EXPORT_REJECTED = 69
-    EXPORT_SHUTDOWN = 70
-    EXPORT_IN_FLIGHT = 71
-    EXPORT_POINTS_SEEN = 72
-    EXPORT_POINTS_PASSED = 73
-    EXPORT_POINTS_QUEUE_FULL = 74
-    EXPORT_POINTS_FAILED = 75
-    EXPORT_POINTS_EXPIRED = 76
-    EXPORT_POINTS_REJECTED = 77
-    EXPORT_POINTS_SHUTDOWN = 78
-    EXPORT_POINTS_IN_FLIGHT = 79
+    LOOKUP_SEEN = 14
+    LOOKUP_PASSED = 15
+    LOOKUP_RING_FULL = 16
+    LOOKUP_DISCOVERY = 17
+    LOOKUP_NUMERIC = 18
+    LOOKUP_UNREAD = 19
+    DATAGRAM_SEEN = 20
+    DATAGRAM_PASSED = 21
+    DATAGRAM_RING_FULL = 22
+    DATAGRAM_LOOKUP = 23
+    DATAGRAM_DISCOVERY = 24
+    DATAGRAM_UNREAD = 25
+    EVENT_CONTENDED = 26
+    EVENT_CONNECTIONS_FULL = 27
+    EVENT_THREADS_FULL = 28
+    EVENT_DISCOVERY = 29
+    EVENT_IGNORED = 30
+    EVENT_CIPHERTEXT = 31
+    EVENT_SELF = 32
+    EVENT_UNSEEN_KERNEL_BUFFER = 33
+    EVENT_UNSEEN_IO_URING = 34
+    EVENT_UNSEEN_COMPAT = 35
+    EVENT_UNSEEN_SYSCALL = 36
+    EVENT_GAP = 37
+    EVENT_FAULT = 38
+    EVENT_MISSED = 39
+    CONNECTION_ROLE_UNKNOWN = 40
+    PROCESS_MAP_FULL = 41
+    TCP_SOCKETS_FULL = 42
+    TCP_ROLE_UNKNOWN = 43
+    TCP_PEER_LIMIT = 44
+    TCP_PEERS_FULL = 45
+    READER_EXCHANGE = 46
+    READER_PIECE = 47
+    READER_NOTICE = 48
+    READER_LOOKUP = 49
+    READER_DATAGRAM = 50
+    READER_MALFORMED = 51
+    PROCESS_UNKNOWN = 52
+    PROCESS_EVICTED = 53
+    PROTOCOL_PASSED = 54
+    PROTOCOL_UNKNOWN = 55
+    PROTOCOL_UNSUPPORTED = 56
+    PROTOCOL_DISCOVERY = 57
+    PROTOCOL_UNPARSED = 58
+    PROTOCOL_STREAM_CALL = 59
+    PROTOCOL_STREAM_UNKNOWN = 60
+    PROTOCOL_STREAM_UNSUPPORTED = 61
+    PROTOCOL_STREAM_DISCOVERY = 62
+    PROTOCOL_STREAM_UNPARSED = 63
+    PROTOCOL_STREAM_EVICTED = 64
+    PROTOCOL_AMENDED = 65
+    PROTOCOL_DATAGRAM_PASSED = 66
+    PROTOCOL_DATAGRAM_DISCOVERY = 67
+    PROTOCOL_DATAGRAM_UNMATCHED = 68
+    PROTOCOL_DATAGRAM_UNPARSED = 69
+    PROTOCOL_LOOKUP_SEEN = 70
+    PROTOCOL_LOOKUP_PASSED = 71
+    PROTOCOL_LOOKUP_IN_FLIGHT = 72
+    SIGNAL_SEEN = 73
+    SIGNAL_AGGREGATED = 74
+    SIGNAL_SPAN = 75
+    SIGNAL_UNSAMPLED = 76
+    SIGNAL_SPANS_OFF = 77
+    SIGNAL_ROLE_UNKNOWN = 78
+    SIGNAL_FAILED = 79
+    SIGNAL_TCP_PROCESS_UNKNOWN = 80
+    SIGNAL_TCP_DISCOVERY = 81
+    SIGNAL_HANDSHAKE_SEEN = 82
+    SIGNAL_HANDSHAKE_SPAN = 83
+    SIGNAL_HANDSHAKE_UNSAMPLED = 84
+    SIGNAL_HANDSHAKE_NO_SPAN = 85
+    SIGNAL_HANDSHAKE_DISCOVERY = 86
+    SIGNAL_HANDSHAKE_NO_CALL = 87
+    SIGNAL_HANDSHAKE_ROLE_UNKNOWN = 88
+    SIGNAL_HANDSHAKE_FAILED = 89
+    SIGNAL_HANDSHAKE_IN_FLIGHT = 90
+    SIGNAL_LOOKUP_SEEN = 91
+    SIGNAL_LOOKUP_SPAN = 92
+    SIGNAL_LOOKUP_UNSAMPLED = 93
+    SIGNAL_LOOKUP_NO_SPAN = 94
+    SIGNAL_LOOKUP_DISCOVERY = 95
+    SIGNAL_LOOKUP_FAILED = 96
+    EXPORT_SEEN = 97
+    EXPORT_PASSED = 98
+    EXPORT_QUEUE_FULL = 99
+    EXPORT_FAILED = 100
+    EXPORT_EXPIRED = 101
+    EXPORT_REJECTED = 102
+    EXPORT_SHUTDOWN = 103
+    EXPORT_IN_FLIGHT = 104
+    EXPORT_POINTS_SEEN = 105
+    EXPORT_POINTS_PASSED = 106
+    EXPORT_POINTS_QUEUE_FULL = 107
+    EXPORT_POINTS_FAILED = 108
+    EXPORT_POINTS_EXPIRED = 109
+    EXPORT_POINTS_REJECTED = 110
+    EXPORT_POINTS_SHUTDOWN = 111
+    EXPORT_POINTS_IN_FLIGHT = 112
 
 
-KERNEL_ENTRIES = 30
+KERNEL_ENTRIES = 46
 
 
 class Description(NamedTuple):
@@ -134,6 +167,30 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "A close, amend or process record stands in the ring buffer."),
     Description("kernel", "notice", "dropped", "ring_full",
         "A close, amend or process record found no room in the ring buffer."),
+    Description("kernel", "lookup", "seen", "",
+        "A call by which a program has a name looked up has returned."),
+    Description("kernel", "lookup", "passed", "",
+        "The lookup stands in the ring buffer."),
+    Description("kernel", "lookup", "dropped", "ring_full",
+        "The ring buffer had no room."),
+    Description("kernel", "lookup", "filtered", "discovery",
+        "A lookup of a process that the discovery rules exclude."),
+    Description("kernel", "lookup", "filtered", "numeric",
+        "A call that had nothing to look up: an address in place of a name, or neither."),
+    Description("kernel", "lookup", "dropped", "unread",
+        "A call of which the entry was not known any more, or what was asked for could not be read."),
+    Description("kernel", "datagram", "seen", "",
+        "A send to port 53, or a receive from it, by UDP or TCP."),
+    Description("kernel", "datagram", "passed", "",
+        "What was sent or received stands in the ring buffer."),
+    Description("kernel", "datagram", "dropped", "ring_full",
+        "The ring buffer had no room."),
+    Description("kernel", "datagram", "filtered", "lookup",
+        "Part of a call by which a program has the C library look up a name, which is reported."),
+    Description("kernel", "datagram", "filtered", "discovery",
+        "A process that the discovery rules exclude."),
+    Description("kernel", "datagram", "dropped", "unread",
+        "The bytes could not be read: by io_uring, by a 32-bit program, or several messages in one call."),
     Description("kernel", "event", "dropped", "contended",
         "Two CPUs worked on one connection for longer than the bounded wait."),
     Description("kernel", "event", "dropped", "connections_full",
@@ -166,12 +223,24 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "TCP's counters did not settle who connected (fast open with data, restored sockets)."),
     Description("kernel", "process", "dropped", "processes_full",
         "The map of processes is full (capture.processes); the process is captured undecided."),
+    Description("kernel", "socket", "dropped", "sockets_full",
+        "The map of TCP sockets is full (network.tcp.connections); its `ebpf.tcp.*` metrics lack this one."),
+    Description("kernel", "socket", "dropped", "role_unknown",
+        "A connection older than the agent whose role TCP's counters do not tell: not in `ebpf.tcp.*`."),
+    Description("kernel", "measurement", "filtered", "peer_limit",
+        "More peers than network.tcp.peers: counted in the series with `otel.metric.overflow`."),
+    Description("kernel", "measurement", "dropped", "peers_full",
+        "Not even the series for what is over network.tcp.peers had room: too many processes have one."),
     Description("reader", "exchange", "seen", "",
         "Exchange records read from the ring buffer."),
     Description("reader", "piece", "seen", "",
         "Piece records read from the ring buffer."),
     Description("reader", "notice", "seen", "",
         "Close, amend and process records read from the ring buffer."),
+    Description("reader", "lookup", "seen", "",
+        "Lookup records read from the ring buffer."),
+    Description("reader", "datagram", "seen", "",
+        "Datagram records read from the ring buffer."),
     Description("reader", "record", "dropped", "malformed",
         "A record of an unknown kind, version or length."),
     Description("identity", "process", "dropped", "unknown",
@@ -202,6 +271,20 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "A call in progress whose connection state was evicted (bounded)."),
     Description("protocol", "call", "dropped", "amended_late",
         "Response bytes that came after silence had ended their exchange and its span had left."),
+    Description("protocol", "datagram", "passed", "",
+        "Questions to name servers and answers to them, and pieces of such by TCP."),
+    Description("protocol", "datagram", "filtered", "discovery",
+        "What an excluded process sent or received, captured before the kernel was told."),
+    Description("protocol", "datagram", "filtered", "unmatched",
+        "Answers to no question that is known and still open: late, repeated, or asked before the agent."),
+    Description("protocol", "datagram", "dropped", "unparsed",
+        "Messages that are none of DNS, or do not ask one question."),
+    Description("protocol", "lookup", "seen", "",
+        "First questions for a name by a process."),
+    Description("protocol", "lookup", "passed", "",
+        "Lookups that ended: all questions answered, or none for so long that they are given up."),
+    Description("protocol", "lookup", "in_flight", "",
+        "Lookups with questions that wait for their answer (a gauge)."),
     Description("signal", "call", "seen", "",
         "Calls handed to the signals stage: one of each request."),
     Description("signal", "call", "aggregated", "",
@@ -216,6 +299,10 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "Calls of a connection whose role TCP did not settle: neither a server's nor a client's signal."),
     Description("signal", "call", "dropped", "failed",
         "Calls that made no span, and perhaps no metric, because of an error in the agent itself."),
+    Description("signal", "peer", "dropped", "process_unknown",
+        "What TCP counted of a peer for a process that has long ended, and is no longer known."),
+    Description("signal", "peer", "filtered", "discovery",
+        "What TCP counted of a peer for an excluded process or port, before the kernel was told."),
     Description("signal", "handshake", "seen", "",
         "TLS handshakes whose record was read."),
     Description("signal", "handshake", "passed", "",
@@ -234,6 +321,18 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "Handshakes that made no span, and perhaps no metric, because of an error in the agent itself."),
     Description("signal", "handshake", "in_flight", "",
         "Handshakes of clients that wait for the first call of their connection (a gauge)."),
+    Description("signal", "lookup", "seen", "",
+        "Lookups of names whose record was read."),
+    Description("signal", "lookup", "passed", "",
+        "Lookups that became a span."),
+    Description("signal", "lookup", "filtered", "unsampled",
+        "Lookups whose span the sampler dropped; the metric has them."),
+    Description("signal", "lookup", "filtered", "no_span",
+        "Lookups that only the metric has: dns.spans or traces want no span of them."),
+    Description("signal", "lookup", "filtered", "discovery",
+        "A lookup of an excluded process, captured before the kernel was told."),
+    Description("signal", "lookup", "dropped", "failed",
+        "Lookups that made no span, and perhaps no metric, because of an error in the agent itself."),
     Description("export", "span", "seen", "",
         "Spans handed to the export stage."),
     Description("export", "span", "passed", "",

@@ -41,12 +41,24 @@ class TestRunOptions(ctypes.Structure):
     ]
 
 
+class UprobeOptions(ctypes.Structure):
+    """struct bpf_uprobe_opts, as far as it is used."""
+
+    _fields_ = [
+        ("sz", c_size_t),
+        ("reference_count", c_size_t),
+        ("cookie", c_uint64),
+        ("at_return", ctypes.c_bool),
+    ]
+
+
 _POINTER_RESULTS = {
     "bpf_object__open_file": (c_char_p, c_void_p),
     "bpf_object__next_program": (c_void_p, c_void_p),
     "bpf_object__next_map": (c_void_p, c_void_p),
     "bpf_program__attach": (c_void_p,),
-    "bpf_program__attach_uprobe": (c_void_p, ctypes.c_bool, c_int, c_char_p, c_size_t),
+    "bpf_program__attach_cgroup": (c_void_p, c_int),
+    "bpf_program__attach_uprobe_opts": (c_void_p, c_int, c_char_p, c_size_t, POINTER(UprobeOptions)),
     "bpf_map__initial_value": (c_void_p, POINTER(c_size_t)),
 }
 _STRING_RESULTS = {
@@ -71,6 +83,10 @@ _INTEGER_RESULTS = {
     "bpf_map_update_elem": (c_int, c_void_p, c_void_p, c_uint64),
     "bpf_map_delete_elem": (c_int, c_void_p),
     "bpf_map_get_next_key": (c_int, c_void_p, c_void_p),
+    "bpf_map_lookup_and_delete_batch": (c_int, *(c_void_p,) * 4, POINTER(c_uint32), c_void_p),
+    "bpf_iter_create": (c_int,),
+    "bpf_map_lookup_and_delete_elem": (c_int, c_void_p, c_void_p),
+    "bpf_prog_attach": (c_int, c_int, c_int, c_uint32),
     "bpf_prog_test_run_opts": (c_int, POINTER(TestRunOptions)),
     "bpf_obj_get_info_by_fd": (c_int, c_void_p, POINTER(c_uint32)),
     "libbpf_num_possible_cpus": (),
@@ -169,4 +185,18 @@ def libbpf() -> Libbpf:
     return _loaded[0]
 
 
-__all__ = ["Libbpf", "TestRunOptions", "libbpf"]
+def keys_of(fd: int, kind: type[c_uint32 | c_uint64]) -> list[int]:
+    """Return the keys of a hash map of integers."""
+    keys: list[int] = []
+    key = kind()
+    previous: object = None
+    while True:
+        try:
+            libbpf().integer("bpf_map_get_next_key", fd, previous, byref(key))
+        except KernelError:
+            return keys
+        keys.append(key.value)
+        previous = byref(kind(key.value))
+
+
+__all__ = ["Libbpf", "TestRunOptions", "UprobeOptions", "keys_of", "libbpf"]

@@ -1,25 +1,19 @@
-"""TLS libraries, and where in their files the probes go.
-
-Another library is another row of `LIBRARIES`, as long as its functions are (session, buffer, length) and
-say how many bytes passed: by their result, or, as OpenSSL's `_ex` functions, at their fourth argument.
-"""
+"""Libraries in C by their functions, and where in a file the probes of each go."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Final
 
-from otel_ebpf.kernel.binaries import BinaryError, Elf, Function, GoBinary
+from otel_ebpf.kernel.binaries import Elf, Function
 from otel_ebpf.kernel.messages import Point
 
-__all__ = ["LIBRARIES", "Found", "Library", "may_hold_tls", "places"]
+__all__ = ["Found", "Hook", "Library", "find"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A function, the program of tls_library.bpf.c at its entry, and the one at its return, if any."""
+    """A function, the BPF program at its entry, and the one at its return, if any."""
 
     symbol: str
     entry: str
@@ -28,7 +22,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A TLS library by its functions. Those of `needs` tell that it is the one; others may be missing."""
+    """A library by its functions. Those of `needs` tell that it is the one; others may be missing."""
 
     name: str
     needs: frozenset[str]
@@ -43,118 +37,27 @@ class Found:
     points: tuple[Point, ...]
 
 
-def _library(
-    name: str,
-    read: Iterable[str],
-    write: Iterable[str],
-    *hooks: Hook,
-    free: str = "",
-    needs: Iterable[str] = (),
-) -> Library:
-    """Return a library of which `read` and `write` are the plain functions."""
-    both = [Hook(one, "tls_read", "tls_return") for one in read]
-    both += [Hook(one, "tls_write", "tls_return") for one in write]
-    frees = [Hook(free, "tls_free")] if free else []
-    needed = frozenset(needs) or frozenset(hook.symbol for hook in both[:1])
-    return Library(name, needed, (*both, *hooks, *frees))
+def find(
+    elf: Elf, libraries: Sequence[Library], enough: Callable[[Collection[str]], bool]
+) -> tuple[Found, ...]:
+    """Return those of `libraries` that are defined in a file. Raises `BinaryError` for one that is broken.
 
-
-LIBRARIES: Final = (
-    _library(
-        "openssl",  # and its forks: BoringSSL, LibreSSL
-        ["SSL_read"],
-        ["SSL_write"],
-        Hook("SSL_read_ex", "tls_read_ex", "tls_return"),
-        Hook("SSL_write_ex", "tls_write_ex", "tls_return"),
-        Hook("SSL_sendfile", "tls_sendfile", "tls_return"),
-        Hook("SSL_peek", "tls_peek", "tls_return"),
-        Hook("SSL_set_fd", "tls_set_fd"),
-        Hook("SSL_get0_alpn_selected", "tls_protocol", "tls_protocol_return"),
-        free="SSL_free",
-        needs=["SSL_read", "SSL_write"],
-    ),
-    _library(
-        "gnutls",
-        ["gnutls_record_recv"],
-        ["gnutls_record_send"],
-        free="gnutls_deinit",
-        needs=["gnutls_record_recv", "gnutls_record_send"],
-    ),
-    _library("mbedtls", ["mbedtls_ssl_read"], ["mbedtls_ssl_write"], free="mbedtls_ssl_free"),
-    _library(
-        "wolfssl",
-        ["wolfSSL_read"],
-        ["wolfSSL_write", "wolfSSL_send"],
-        Hook("wolfSSL_recv", "tls_recv", "tls_return"),
-        Hook("wolfSSL_peek", "tls_peek", "tls_return"),
-        Hook("wolfSSL_set_fd", "tls_set_fd"),
-        free="wolfSSL_free",
-    ),
-    _library(
-        "nss",  # by NSPR, whose functions are for files and pipes too
-        [],
-        [],
-        Hook("PR_Read", "tls_layer_read", "tls_return"),
-        Hook("PR_Recv", "tls_layer_recv", "tls_return"),
-        Hook("PR_Write", "tls_layer_write", "tls_return"),
-        Hook("PR_Send", "tls_layer_write", "tls_return"),
-        free="PR_Close",
-        needs=["PR_Read", "PR_Write"],
-    ),
-    _library("s2n", ["s2n_recv"], ["s2n_send"], free="s2n_connection_free"),
-)
-
-# Of its path the last folder and the name: curl_cffi's library is curl_cffi/_wrapper.abi3.so.
-_FILES: Final = (
-    "*ssl*",
-    "*tls*",
-    "*curl*",
-    "*/libnspr4*",
-    "*s2n*",
-    "*awscrt*",  # with s2n in it
-    "*tcnative*",  # with BoringSSL, for Java
-    "*conscrypt*",
-    "*cygrpc*",
-    "*wincrypt*",
-)
-# Of Go 1.18 and newer: 1.17 keeps addresses in its table of functions, and older ones their arguments on the
-# stack.
-_GO: Final = {
-    "crypto/tls.(*Conn).Read": "go_tls_read",
-    "crypto/tls.(*Conn).Write": "go_tls_write",
-}
-
-
-def may_hold_tls(path: str) -> bool:
-    """Say whether a shared library's name makes it worth a look. An executable always is."""
-    name = "/" + "/".join(path.lower().rsplit("/", 2)[-2:])
-    return any(fnmatchcase(name, pattern) for pattern in _FILES)
-
-
-def places(path: str) -> tuple[Found, ...]:
-    """Return the TLS libraries in a file. Raises `BinaryError` for one that is broken."""
-    with Elf(path) as elf:
-        if elf.is_go():
-            return _places_in_go(elf)
-        wanted = {hook.symbol for library in LIBRARIES for hook in library.hooks}
-        functions = elf.functions(wanted, enough=_tells)
-        found = []
-        for library in LIBRARIES:
-            if not library.needs <= functions.keys():
+    `enough` is given the functions that the file exports: where it says so, it has no others.
+    """
+    wanted = {hook.symbol for library in libraries for hook in library.hooks}
+    functions = elf.functions(wanted, enough=enough)
+    found = []
+    for library in libraries:
+        if not library.needs <= functions.keys():
+            continue
+        points = []
+        for hook in library.hooks:
+            function = functions.get(hook.symbol)
+            if function is None:
                 continue
-            points = []
-            for hook in library.hooks:
-                function = functions.get(hook.symbol)
-                if function is None:
-                    continue
-                points += _points(elf, hook, function)
-            found.append(Found(library.name, tuple(points)))
-        return tuple(found)
-
-
-def _tells(names: Collection[str]) -> bool:
-    """Say whether these functions are those of a library."""
-    return any(library.needs <= set(names) for library in LIBRARIES)
+            points += _points(elf, hook, function)
+        found.append(Found(library.name, tuple(points)))
+    return tuple(found)
 
 
 def _points(elf: Elf, hook: Hook, function: Function) -> list[Point]:
@@ -165,18 +68,3 @@ def _points(elf: Elf, hook: Hook, function: Function) -> list[Point]:
     elif hook.at_return:  # return probes are for the very first instruction alone
         points += [Point(hook.at_return, offset) for offset in elf.returns(function)]
     return points
-
-
-def _places_in_go(elf: Elf) -> tuple[Found, ...]:
-    binary = GoBinary(elf)
-    points = []
-    for name, function in binary.functions(_GO).items():
-        if name.endswith("Write"):
-            points.append(Point(_GO[name], binary.body(function)))
-            continue
-        points.append(Point(_GO[name], function.offset))
-        returns = binary.returns(function)
-        if not returns:
-            raise BinaryError(f"{name} has no return instruction")
-        points += [Point("go_tls_return", offset) for offset in returns]
-    return (Found("go", tuple(points)),) if points else ()

@@ -119,6 +119,8 @@ def context_field(data: bytes, start: int, stop: int) -> tuple[int, int]:
     """Return where in a head the `traceparent` stands that the kernel has read; (0, 0) if oddly written."""
     at = data.find(_TRACEPARENT, start, stop)
     behind = at + _TRACEPARENT_SIZE
-    if at < 0 or data[behind : behind + 2] != b"\r\n" or data[behind + 2 : behind + 3] in _FOLD:
+    if at < 0 or data.find(b"\n", at + 2, behind) >= 0:  # none, or a shorter one, and part of what follows
+        return 0, 0
+    if data[behind : behind + 2] != b"\r\n" or data[behind + 2 : behind + 3] in _FOLD:
         return 0, 0
     return at, behind

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-__all__ = ["Mapping", "executable_mappings"]
+__all__ = ["Mapping", "executable_mappings", "times_mapped"]
 
 _BYTES_MAX: Final = 4 << 20  # browsers have a few hundred KiB
-_LINE: Final = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) ..x. [0-9a-f]+ \S+ [1-9]\d* +(/.*)$", re.MULTILINE)
+_LINE: Final = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) ..x. ([0-9a-f]+) \S+ [1-9]\d* +(/.*)$", re.MULTILINE)
 
 
 class Mapping(NamedTuple):
@@ -22,19 +22,16 @@ class Mapping(NamedTuple):
     """By which the process knows it."""
     file: tuple[int, int]
     """Device and inode."""
+    moved: int = 0
+    """Address of what would be the file's first byte, were it mapped as a whole."""
 
 
 def executable_mappings(pid: int) -> Iterator[Mapping]:
     """Yield the files, each once. Of a process that is gone, or not to be looked into: nothing."""
-    try:
-        with open(f"/proc/{pid}/maps", "rb") as maps:
-            text = maps.read(_BYTES_MAX)
-        root = os.readlink(f"/proc/{pid}/root".encode()).rstrip(b"/")
-    except OSError:
-        return
+    text, root = _read(pid)
     seen = set()
     for found in _LINE.finditer(text):
-        name = found[2].removesuffix(b" (deleted)")
+        name = found[3].removesuffix(b" (deleted)")
         if name in seen:
             continue
         seen.add(name)
@@ -45,11 +42,33 @@ def executable_mappings(pid: int) -> Iterator[Mapping]:
         try:
             stat = os.stat(path)
         except OSError:  # the mapping is gone, or its link is not for us: by its name then
-            if found[2].endswith(b" (deleted)"):  # of that name there is another file, if any
+            if found[3].endswith(b" (deleted)"):  # of that name there is another file, if any
                 continue
             path = f"/proc/{pid}/root{os.fsdecode(name)}"
             try:
                 stat = os.stat(path)
             except (OSError, ValueError):
                 continue
-        yield Mapping(path, os.fsdecode(name), (stat.st_dev, stat.st_ino))
+        moved = start - int(found[2], 16)
+        yield Mapping(path, os.fsdecode(name), (stat.st_dev, stat.st_ino), moved)
+
+
+def times_mapped(pid: int, name: str, offset: int) -> int:
+    """Return how often a process has mapped the code at an offset of the file that it knows by a name."""
+    text, root = _read(pid)
+    times = 0
+    for found in _LINE.finditer(text):
+        if found[3] in (os.fsencode(name), root + os.fsencode(name)):
+            start, end = (int(address, 16) for address in found[1].split(b"-"))
+            times += 0 <= offset - int(found[2], 16) < end - start
+    return times
+
+
+def _read(pid: int) -> tuple[bytes, bytes]:
+    """Return what a process has mapped, and its root; nothing where that may not be known."""
+    try:
+        with open(f"/proc/{pid}/maps", "rb") as maps:
+            text = maps.read(_BYTES_MAX)
+        return text, os.readlink(f"/proc/{pid}/root".encode()).rstrip(b"/")
+    except OSError:
+        return b"", b""

@@ -11,10 +11,25 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Inject:
+    """Into whose requests `traceparent` is written; rules are bits by their place in the configuration.
+
+    `any_port` are the rules that name no ports, `ports` those that name each port. What the server is told
+    is whether the request is sampled: by the flag of whoever has decided already, where `by_parent`, else
+    if the trace id's lower half is below `sampled_below` (0 to 1 << 64).
+    """
+
+    any_port: int
+    ports: Mapping[int, int]
+    by_parent: bool
+    sampled_below: int
+
+
+@dataclass(frozen=True, slots=True)
 class Attach:
     """Load and attach everything. `rung` demands one for the payload; None takes the best.
 
-    Without `tls` no file can be attached to.
+    Without `tls`, `runtimes` and `dns` no file can be attached to.
     """
 
     rung: str | None = None
@@ -26,7 +41,15 @@ class Attach:
     processes: int = 8192
     id_secret: tuple[int, int] = (0, 0)
     tls: bool = True
+    runtimes: bool = True
+    dns: bool = True
+    dns_packets: bool = True
     tls_left_out: bool = False  # whether a decision may leave out a process's TLS
+    started_threads: bool = True  # whether threads that a serving thread starts may serve its request
+    network_tcp: bool = True
+    tcp_connections: int = 65536
+    tcp_peers: int = 2048
+    inject: Inject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +113,30 @@ class Walked:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """Visit all TCP sockets that processes have, where the kernel lets them be listed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
-    """One probe in a file: a program of tls_library.bpf.c, and the offset in the file at which it runs."""
+    """One probe in a file: a program, and the offset in the file at which it runs.
+
+    The program can read the cookie, on kernels that have that (5.15).
+    """
 
     program: str
     offset: int
     at_return: bool = False
+    cookie: int = 0
+
+    def with_cookie(self, cookie: int) -> Point:
+        """Return the same with another cookie."""
+        return Point(self.program, self.offset, self.at_return, cookie)
 
 
 @dataclass(frozen=True, slots=True)
 class AttachFile:
-    """Attach the TLS probes of a file: `points` as `libraries.places` found them. May take milliseconds."""
+    """Attach the probes of a file: `points` as `contents.look_into` found them. May take milliseconds."""
 
     path: str
     points: tuple[Point, ...]
@@ -131,5 +167,5 @@ class Done:
     """Nothing more to say."""
 
 
-Request = Attach | SetMode | Walk | AttachFile | DetachFile | Detach
+Request = Attach | SetMode | Walk | Sweep | AttachFile | DetachFile | Detach
 Reply = Attached | Walked | AttachedFile | Done

@@ -11,14 +11,18 @@ from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.likeness import Again, Likenesses
 from otel_ebpf.kernel.records import (
     CLOSE,
+    DATAGRAM,
     EXCHANGE,
     HEADER,
+    LOOKUP,
     PIECE,
     PROCESS,
     WIRE_VERSION,
     Close,
+    Datagram,
     Exchange,
     Kind,
+    Lookup,
     Piece,
     ProcessSeen,
     Record,
@@ -32,6 +36,8 @@ BATCH_BYTES: Final = 1 << 18
 _EXCHANGE_SIZE, _PIECE_SIZE, _PROCESS_SIZE = EXCHANGE.size, PIECE.size, PROCESS.size
 _EXCHANGE = int(Kind.EXCHANGE)
 _KIND = 20  # where it stands in a record
+_HEADER_FIELDS = len(HEADER.unpack(bytes(HEADER.size)))
+_TIME, _SOCKET, _CONTEXT = (Close._fields.index(name) for name in ("time", "socket", "trace_id"))
 _make = tuple.__new__
 _unpack_exchange = EXCHANGE.unpack_from
 
@@ -92,6 +98,12 @@ class Reader:
             piece = self._piece(chunk, at, end)
             counts[Entry.READER_PIECE] += piece is not None
             return piece
+        if kind == Kind.LOOKUP and size >= LOOKUP.size:
+            counts[Entry.READER_LOOKUP] += 1
+            return _lookup(chunk, at, self._vantage(chunk, at))
+        if kind == Kind.DATAGRAM and size >= DATAGRAM.size:
+            counts[Entry.READER_DATAGRAM] += 1
+            return _datagram(chunk, at, self._vantage(chunk, at))
         notice = self._notice(kind, chunk, at, end)
         counts[Entry.READER_NOTICE] += notice is not None
         return notice
@@ -120,6 +132,47 @@ class Reader:
 
     def _vantage(self, chunk: bytes, at: int) -> Vantage:
         return self._vantages.read(chunk[at + START : at + STOP])
+
+
+def _lookup(chunk: bytes, at: int, vantage: Vantage) -> Lookup:
+    fields = LOOKUP.unpack_from(chunk, at)
+    end, result, call, count, families, addresses, name = fields[_HEADER_FIELDS:]
+    found = tuple((families[i], addresses[16 * i : 16 * i + 16]) for i in range(min(count, len(families))))
+    return Lookup(
+        time=fields[_TIME],
+        end=end,
+        result=result,
+        call=call,
+        name=name.split(b"\0", 1)[0],
+        addresses=found,
+        seconds=0,
+        retries=0,
+        truncations=0,
+        trace_id=fields[_CONTEXT],
+        span_id=fields[_CONTEXT + 1],
+        parent_id=fields[_CONTEXT + 2],
+        trace_flags=fields[_CONTEXT + 3],
+        context_source=fields[_CONTEXT + 4],
+        vantage=vantage,
+    )
+
+
+def _datagram(chunk: bytes, at: int, vantage: Vantage) -> Datagram:
+    fields = DATAGRAM.unpack_from(chunk, at)
+    length, captured, direction, data = fields[_HEADER_FIELDS:]
+    return Datagram(
+        fields[_TIME],
+        fields[_SOCKET],
+        direction,
+        length,
+        data[:captured],
+        trace_id=fields[_CONTEXT],
+        span_id=fields[_CONTEXT + 1],
+        parent_id=fields[_CONTEXT + 2],
+        trace_flags=fields[_CONTEXT + 3],
+        context_source=fields[_CONTEXT + 4],
+        vantage=vantage,
+    )
 
 
 def _process(chunk: bytes, at: int, end: int) -> ProcessSeen | None:

@@ -14,22 +14,37 @@ from struct import Struct
 from typing import NamedTuple
 
 from otel_ebpf.kernel.vantage import Vantage
-from otel_ebpf.kernel.wire import WIRE_VERSION, Capture, ContextSource, Direction, End, Kind, Role, Transport
+from otel_ebpf.kernel.wire import (
+    WIRE_VERSION,
+    Capture,
+    ContextSource,
+    Direction,
+    End,
+    Kind,
+    LookupCall,
+    Role,
+    Transport,
+)
 
 __all__ = [
     "CLOSE",
+    "DATAGRAM",
     "EXCHANGE",
     "HEADER",
+    "LOOKUP",
     "PIECE",
     "PROCESS",
     "WIRE_VERSION",
     "Capture",
     "Close",
     "ContextSource",
+    "Datagram",
     "Direction",
     "End",
     "Exchange",
     "Kind",
+    "Lookup",
+    "LookupCall",
     "Piece",
     "ProcessSeen",
     "Record",
@@ -147,7 +162,43 @@ class ProcessSeen(NamedTuple):
     environment: bytes
 
 
-Record = Exchange | Piece | Close | ProcessSeen
+class Lookup(NamedTuple):
+    """A name, or an address's, was looked up by the C library (struct lookup_record)."""
+
+    time: int
+    end: int
+    result: int  # 0, else what the function of `call` says
+    call: int
+    name: bytes  # what was asked for; empty if that is an address
+    addresses: tuple[tuple[int, bytes], ...]  # (family, 16 bytes): the answers, or what was asked for
+    seconds: int  # for which the answers hold, 0 where that is not told
+    retries: int  # questions that were asked again; 0 where they are not seen
+    truncations: int  # answers that did not fit; the same
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    trace_flags: int
+    context_source: int
+    vantage: Vantage
+
+
+class Datagram(NamedTuple):
+    """A send to a name server, or a receive (struct datagram_record); by TCP, a piece of the stream."""
+
+    time: int
+    socket: int
+    direction: int
+    length: int
+    data: bytes  # the first of them
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    trace_flags: int
+    context_source: int
+    vantage: Vantage
+
+
+Record = Exchange | Piece | Close | ProcessSeen | Lookup | Datagram
 
 # version, the vantage, thread and ruleset are passed over: nothing here reads them from it.
 _HEADER = "2xHI8sIBBB49xQQQQ4x4x16s16s8s8sBB6x"
@@ -156,4 +207,6 @@ EXCHANGE = Struct("<" + _HEADER + "QQQQQIIHHHH")
 PIECE = Struct("<" + _HEADER + "IHBxH6x")
 CLOSE = Struct("<" + _HEADER + "QQ")
 PROCESS = Struct("<" + _HEADER + "IIHH4x16s64s")
+LOOKUP = Struct("<" + _HEADER + "QiBB2x8s128s256s")
+DATAGRAM = Struct("<" + _HEADER + "IHBx512s")
 assert HEADER.size == 168

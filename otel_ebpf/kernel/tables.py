@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 from collections.abc import Mapping
 from itertools import product
 from struct import Struct
@@ -10,17 +12,24 @@ from typing import Final
 
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
-from otel_ebpf.kernel.libbpf import libbpf
+from otel_ebpf.kernel.libbpf import keys_of, libbpf
 
 PROCESS_CONTROL = Struct("<BBHIIIQQIIQ")  # struct process_control
 PORT_RULES = Struct("<QQ")  # struct port_rules
 SETTINGS = Struct("<II")  # struct settings
+RUNTIME_CONTROL = Struct("<I4xQQ40s")  # struct runtime_control
 
 ACTIVE_KEY = Struct("<Q8sII")  # struct active_key
 
 _EXECUTABLES: Final = 2048  # more than the map holds
 TLS_METHODS: Final = ("none", "api", "nested", "length")  # enum tls_method
 TLS_OUTCOMES: Final = ("verified", "mismatch", "unknown")  # enum tls_outcome
+# enum injected, but for its zero
+INJECTED_OUTCOMES: Final = (
+    *("written", "present", "unknown", "not_http", "incomplete", "upgrade", "pipelined", "failed"),
+    *("full", "unfit"),
+)
+_NOEXIST: Final = 1  # BPF_NOEXIST
 _EXIST: Final = 2  # BPF_EXIST
 
 
@@ -42,10 +51,19 @@ class Tables:
         return totals
 
     def decide_process(
-        self, pid: int, start: int, ruleset: int, *, verdict: int, left_out: int, include: int, exclude: int
+        self,
+        pid: int,
+        start: int,
+        ruleset: int,
+        *,
+        verdict: int,
+        left_out: int,
+        include: int,
+        exclude: int,
+        inject: int = 0,
     ) -> bool:
         """Write the configuration's decision about a process. False when it is gone already."""
-        value = PROCESS_CONTROL.pack(verdict, 1, left_out, ruleset, 0, 0, include, exclude, 0, 0, start)
+        value = PROCESS_CONTROL.pack(verdict, 1, left_out, ruleset, inject, 0, include, exclude, 0, 0, start)
         try:
             self._update("processes", ctypes.c_uint32(pid), value, _EXIST)
         except KernelError:
@@ -79,6 +97,58 @@ class Tables:
             libbpf().integer("bpf_map_lookup_elem", fd, ctypes.byref(key), counters)
             totals[pair] = sum(counters)
         return totals
+
+    def injected(self) -> dict[str, int]:
+        """Return what became of requests that `traceparent` was to be written into. Any thread."""
+        fd = self._maps.get("injected")
+        if fd is None:
+            return {}
+        key, counters = ctypes.c_uint32(), (ctypes.c_uint64 * self._cpus)()
+        totals = {}
+        for key.value, outcome in enumerate(INJECTED_OUTCOMES, start=1):
+            libbpf().integer("bpf_map_lookup_elem", fd, ctypes.byref(key), counters)
+            totals[outcome] = sum(counters)
+        return totals
+
+    def set_runtime(self, process: int, kind: int, moved: int, places: bytes) -> None:
+        """Tell what runtime a process runs; `process` is its id in the initial namespace. Any thread.
+
+        What is known of it already stays, its count of hits too. Raises `KernelError` where there is no room.
+        """
+        value = RUNTIME_CONTROL.pack(kind, 0, moved, places)
+        try:
+            self._update("runtimes", ctypes.c_uint32(process), value, _NOEXIST)
+        except KernelError as error:
+            if error.code != errno.EEXIST:
+                raise
+
+    def refuse_runtime(self, process: int) -> None:
+        """Tell that a process is not to be followed, whatever was told of it before. Any thread.
+
+        Raises `KernelError` where there is no room.
+        """
+        self._update("runtimes", ctypes.c_uint32(process), RUNTIME_CONTROL.pack(0, 0, 0, b""))
+
+    def set_runtime_file(self, number: int, kind: int, places: bytes) -> None:
+        """Tell what processes run that hit a probe with the file's number in its cookie. Any thread."""
+        self._update("runtime_files", ctypes.c_uint32(number), RUNTIME_CONTROL.pack(kind, 0, 0, places))
+
+    def forget_runtime(self, process: int) -> None:
+        """The process is no longer followed. Any thread."""
+        with contextlib.suppress(KernelError):
+            key = ctypes.c_uint32(process)
+            libbpf().integer("bpf_map_delete_elem", self._maps["runtimes"], ctypes.byref(key))
+
+    def runtime_hits(self) -> dict[int, int]:
+        """Return how often each process's runtime has hit probes. Any thread."""
+        fd, value = self._maps["runtimes"], ctypes.create_string_buffer(RUNTIME_CONTROL.size)
+        found = {}
+        for process in keys_of(fd, ctypes.c_uint32):
+            key = ctypes.c_uint32(process)
+            with contextlib.suppress(KernelError):  # it has ended meanwhile
+                libbpf().integer("bpf_map_lookup_elem", fd, ctypes.byref(key), value)
+                found[process] = RUNTIME_CONTROL.unpack(value.raw)[1]
+        return found
 
     def take_active_requests(self) -> list[tuple[int, int, bytes, bool, int]]:
         """Return what the last walk counted, and empty the map.

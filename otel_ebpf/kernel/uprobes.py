@@ -13,7 +13,7 @@ from typing import Final
 from otel_ebpf.kernel.bpf_object import BpfObject
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.ladder import UPROBE_MULTI
-from otel_ebpf.kernel.libbpf import libbpf
+from otel_ebpf.kernel.libbpf import UprobeOptions, libbpf
 from otel_ebpf.kernel.messages import Point
 
 __all__ = ["Uprobes"]
@@ -45,17 +45,23 @@ class _LinkCreate(ctypes.Structure):
 
 
 class Uprobes:
-    """Attaches the programs of one loaded object to files. Any thread.
+    """Attaches the programs of loaded objects to files. Any thread.
 
     One link for all places of a program, where the kernel has that: to take a link away, it waits a tenth
     of a second for calls in progress. Else one for each place.
     """
 
-    def __init__(self, loaded: BpfObject) -> None:
-        self._loaded = loaded
+    def __init__(self) -> None:
+        self._objects: dict[str, BpfObject] = {}
         self._links: dict[int, list[Callable[[], object]]] = {}
         self._last = 0
+        self._detaching = ThreadPoolExecutor(_AT_ONCE, "detach")
         self._one_for_all = True
+        self._cookies = True
+
+    def add(self, loaded: BpfObject) -> None:
+        """Take in an object's programs."""
+        self._objects |= dict.fromkeys(loaded.programs, loaded)
 
     def attach(self, path: str, points: Collection[Point], pid: int = 0) -> int:
         """Attach all `points` of the file at `path`, or none; return what `detach` takes.
@@ -73,12 +79,17 @@ class Uprobes:
         return token
 
     def detach(self, token: int) -> None:
-        """Undo an `attach`."""
-        _undo(self._links.pop(token, []))
+        """Begin to undo an `attach`: for each link the kernel takes a tenth of a second."""
+        for undo in self._links.pop(token, []):
+            self._detaching.submit(undo)
 
     def close(self) -> None:
-        """Detach everything."""
-        _undo([undo for token in tuple(self._links) for undo in self._links.pop(token)])
+        """Detach everything, and forget the objects."""
+        for token in tuple(self._links):
+            self.detach(token)
+        self._detaching.shutdown()
+        self._detaching = ThreadPoolExecutor(_AT_ONCE, "detach")
+        self._objects.clear()
 
     def _keep(
         self,
@@ -91,7 +102,8 @@ class Uprobes:
         try:
             attach(path, points, pid, undo)
         except KernelError:
-            _undo(undo)
+            for step in undo:
+                self._detaching.submit(step)
             raise
         self._last += 1
         self._links[self._last] = undo
@@ -100,37 +112,53 @@ class Uprobes:
     def _attach_at_once(
         self, path: str, points: Collection[Point], pid: int, undo: list[Callable[[], object]]
     ) -> None:
-        places: dict[tuple[str, bool], list[int]] = defaultdict(list)
+        places: dict[tuple[str, bool], list[Point]] = defaultdict(list)
         for point in points:
-            places[point.program, point.at_return].append(point.offset)
-        for (program, at_return), offsets in places.items():
-            fd = _create_link(self._loaded.program_fd(program), path, offsets, pid, at_return)
+            places[point.program, point.at_return].append(point)
+        for (program, at_return), together in places.items():
+            fd = _create_link(self._object(program).program_fd(program), path, together, pid, at_return)
             undo.append(lambda fd=fd: os.close(fd))  # type: ignore[misc]
 
     def _attach_singly(
         self, path: str, points: Collection[Point], pid: int, undo: list[Callable[[], object]]
     ) -> None:
         for point in points:
-            program = self._loaded.programs[point.program]
-            link = libbpf().pointer(
-                "bpf_program__attach_uprobe",
-                program,
-                point.at_return,
-                pid or _EVERYBODY,
-                path.encode(),
-                point.offset,
-            )
+            program = self._object(point.program).programs[point.program]
+            link = self._attach_one(program, point, path, pid)
             undo.append(lambda link=link: libbpf().integer("bpf_link__destroy", link))  # type: ignore[misc]
 
+    def _attach_one(self, program: int, point: Point, path: str, pid: int) -> int:
+        options = UprobeOptions(
+            sz=ctypes.sizeof(UprobeOptions),
+            cookie=point.cookie if self._cookies else 0,
+            at_return=point.at_return,
+        )
+        arguments = (program, pid or _EVERYBODY, path.encode(), point.offset, ctypes.byref(options))
+        try:
+            return libbpf().pointer("bpf_program__attach_uprobe_opts", *arguments)
+        except KernelError as error:
+            if error.code != errno.EOPNOTSUPP or not options.cookie:
+                raise
+        self._cookies = False  # the kernel has none: who is to know goes without
+        options.cookie = 0
+        return libbpf().pointer("bpf_program__attach_uprobe_opts", *arguments)
 
-def _create_link(program: int, path: str, offsets: Sequence[int], pid: int, at_return: bool) -> int:
-    array = (ctypes.c_uint64 * len(offsets))(*offsets)
+    def _object(self, program: str) -> BpfObject:
+        if program not in self._objects:
+            raise KernelError(f"the program {program} could not be loaded")
+        return self._objects[program]
+
+
+def _create_link(program: int, path: str, points: Sequence[Point], pid: int, at_return: bool) -> int:
+    offsets = (ctypes.c_uint64 * len(points))(*(point.offset for point in points))
+    cookies = (ctypes.c_uint64 * len(points))(*(point.cookie for point in points))
     attributes = _LinkCreate(
         program=program,
         attach_type=UPROBE_MULTI,
         path=path.encode(),
-        offsets=ctypes.addressof(array),
-        count=len(offsets),
+        offsets=ctypes.addressof(offsets),
+        cookies=ctypes.addressof(cookies),
+        count=len(points),
         flags=_RETURN if at_return else 0,
         pid=pid,
     )
@@ -141,9 +169,3 @@ def _create_link(program: int, path: str, offsets: Sequence[int], pid: int, at_r
         code = ctypes.get_errno()
         raise KernelError(f"probes at {path}: {os.strerror(code)} ({errno.errorcode.get(code, code)})", code)
     return int(fd)
-
-
-def _undo(steps: Collection[Callable[[], object]]) -> None:
-    if steps:
-        with ThreadPoolExecutor(min(len(steps), _AT_ONCE), "detach") as beside:
-            list(beside.map(lambda step: step(), steps))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 
 WIRE_VERSION = 2
+WRITTEN_BYTES = 70
+"""By which `Capture.WRITTEN` moves the positions behind a request."""
 
 
 class Kind(IntEnum):
@@ -18,6 +20,8 @@ class Kind(IntEnum):
     PROCESS_EXIT = 6
     HANDSHAKE = 7
     EXEC = 8
+    LOOKUP = 9
+    DATAGRAM = 10
 
 
 class Transport(IntEnum):
@@ -26,6 +30,7 @@ class Transport(IntEnum):
     UNKNOWN = 0
     TCP = 1
     UNIX = 2
+    UDP = 3
 
 
 class Role(IntEnum):
@@ -68,6 +73,7 @@ class Capture(IntFlag):
     PEER_CLOSED = 64
     HTTP1 = 128
     FIRST = 256
+    WRITTEN = 512
 
 
 class ContextSource(IntEnum):
@@ -78,4 +84,19 @@ class ContextSource(IntEnum):
     HEADER = 2
     PEER = 3
     SERVED = 4
+    ANSWERED = 5
+    AMBIGUOUS = 6
     DECIDED = 128
+
+
+class LookupCall(IntEnum):
+    """By which of the C library's functions a name was looked up (enum lookup_call).
+
+    QUESTIONS is no function: by questions to name servers. It is user space's.
+    """
+
+    GETADDRINFO = 1
+    GETNAMEINFO = 2
+    GETHOSTBYNAME = 3
+    GETHOSTBYADDR = 4
+    QUESTIONS = 5

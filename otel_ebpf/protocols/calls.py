@@ -17,9 +17,11 @@ class HttpRequest(NamedTuple):
     path: str  # without the query; percent-encoding as sent; "*" for OPTIONS *
     query: str  # without "?"; "" for none
     host: str  # Host header, or the authority of the request target; "" for none
-    version: str  # "1.0" or "1.1"
+    version: str  # "1.0" or "1.1"; by FastCGI what the browser speaks, "2" too
     user_agent: str
-    forwarded_for: str  # the client's address by Forwarded or X-Forwarded-For, "" for none
+    forwarded_for: str  # the client's address by Forwarded, X-Forwarded-For or REMOTE_ADDR, "" for none
+    trace_state: str = ""  # tracestate, which means something only beside a valid traceparent
+    scheme: str = ""  # where the request says it; else that of its connection
 
 
 class HttpCall(NamedTuple):

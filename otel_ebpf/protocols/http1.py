@@ -11,13 +11,13 @@ from otel_ebpf.kernel.records import Capture, ContextSource, End, Exchange
 from otel_ebpf.kernel.trace_ids import TraceIds
 from otel_ebpf.protocols.base import Claim, Stream
 from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
+from otel_ebpf.protocols.exchange_call import make_call
 from otel_ebpf.protocols.http1_claim import claim
 from otel_ebpf.protocols.http1_fields import NO_LENGTH
 from otel_ebpf.protocols.http1_head import head_end, is_interim, status_at
 from otel_ebpf.protocols.http1_request import Heads
 from otel_ebpf.protocols.http1_sizes import UNKNOWN, request_size, response_size
 from otel_ebpf.protocols.http1_stream import Http1Stream
-from otel_ebpf.protocols.traceparent import TraceParent
 
 _new = tuple.__new__  # without the layer that NamedTuple puts over it: half its cost
 _FROM_HEADER = int(ContextSource.HEADER)
@@ -115,12 +115,14 @@ class Http1:
         method, path, query, authority, version = asked
         host, version = authority or sent.host, version or status_version(response)
         value = HttpCall(
-            HttpRequest(method, path, query, host, version, sent.user_agent, sent.forwarded_for),
+            HttpRequest(
+                method, path, query, host, version, sent.user_agent, sent.forwarded_for, sent.trace_state
+            ),
             status,
             request_size(exchange, request, sent.declared, end),
             response_size(exchange, method, status, start),
         )
-        return _call(exchange, value, sent.context)
+        return make_call(exchange, value, sent.context)
 
 
 def final_status(exchange: Exchange) -> tuple[int, int]:
@@ -149,16 +151,3 @@ def final_status(exchange: Exchange) -> tuple[int, int]:
 def status_version(response: bytes) -> str:
     """Return the response's version, for a request whose line was cut off before its own."""
     return "1.0" if response.startswith(b"HTTP/1.0") else "1.1"
-
-
-def _call(exchange: Exchange, value: HttpCall, context: TraceParent | None) -> Call:
-    trace_id, parent_id, flags = exchange.trace_id, exchange.parent_id, exchange.trace_flags
-    source = exchange.context_source
-    if context is not None and source != _FROM_HEADER:
-        trace_id, parent_id, flags = context
-        source = _FROM_HEADER
-    start = exchange.time
-    end = exchange.response_end or exchange.request_end or start
-    answered, how, error = exchange.response_start, exchange.end, exchange.error
-    ids = exchange.span_id, parent_id, flags, source
-    return Call(exchange, value, start, answered, end, how, error, trace_id, *ids)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from otel_ebpf.protocols.http1_forwarded import forwarded_for
-from otel_ebpf.protocols.traceparent import TraceParent, parse_traceparent
+from otel_ebpf.protocols.traceparent import TraceParent, parse_traceparent, trace_state
 
 NO_LENGTH = -1  # neither Content-Length nor Transfer-Encoding
 CHUNKED = -2
@@ -25,6 +25,7 @@ _WANTED = frozenset(
         b"content-length",
         b"transfer-encoding",
         b"traceparent",
+        b"tracestate",
         b"expect",
     )
 )
@@ -56,6 +57,7 @@ class Fields(NamedTuple):
     declared: int = NO_LENGTH  # the body's length, or one of the negative constants above
     context: TraceParent | None = None
     expects: bool = False  # Expect is there, whatever it says
+    trace_state: str = ""
 
 
 class _Line(NamedTuple):
@@ -85,7 +87,7 @@ class FieldReader:
         """Read the fields, from behind the first line up to the empty line or the capture's end.
 
         A line that the end cuts off counts as none: half a host or half a length is wrong, not
-        short. The first of several fields of a name counts. Never raises.
+        short. The first of several fields of a name counts, of tracestate all. Never raises.
         """
         lines = block.split(b"\r\n")
         try:
@@ -102,6 +104,7 @@ class FieldReader:
             declared_length(_value(found, b"transfer-encoding"), _value(found, b"content-length")),
             parse_traceparent(context.value) if context else None,
             b"expect" in found,
+            trace_state(found[b"tracestate"].value) if b"tracestate" in found else "",
         )
 
     def _find(self, lines: list[bytes]) -> dict[bytes, _Line]:
@@ -114,8 +117,8 @@ class FieldReader:
             wanted = known.get(line, _UNREAD)
             if wanted is _UNREAD:
                 wanted = self._learn(line)
-            if wanted is not None:
-                found.setdefault(wanted[0], wanted)
+            if wanted is not None and found.setdefault(wanted[0], wanted) is not wanted:
+                _add(found, wanted)
         return found
 
     def _learn(self, line: bytes) -> _Line | None:
@@ -132,6 +135,14 @@ class FieldReader:
                 self._lines.clear()
             self._lines[line] = wanted
         return wanted
+
+
+def _add(found: dict[bytes, _Line], line: _Line) -> None:
+    """Take in a further field of a name, if that is a list whose members may be sent apart."""
+    name, value, text = line
+    if name == b"tracestate":
+        _, before, text_before = found[name]
+        found[name] = _Line(name, before + b"," + value, f"{text_before},{text}")
 
 
 def _unfolded(block: bytes) -> list[bytes]:

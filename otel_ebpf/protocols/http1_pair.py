@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_ebpf.kernel.records import ContextSource, Piece
+from otel_ebpf.kernel.records import ContextSource, Piece, Role
 from otel_ebpf.kernel.trace_ids import TraceIds
 from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
 from otel_ebpf.protocols.http1_fields import NO_LENGTH, UNDELIMITED, Fields
@@ -72,16 +72,35 @@ def make_call(ids: TraceIds, request: Request, response: Response | None, how: i
         asked.version or (response.version if response else "1.1"),
         fields.user_agent,
         fields.forwarded_for,
+        fields.trace_state,
     )
     status, size = (response.status, response.size()) if response else (0, 0)
     value = HttpCall(said, status, request.size(), size)
-    trace_id, span_id = ids.of(piece.connection, request.offset, piece.vantage.role)
-    parent_id, flags, source = _NO_PARENT, 0, int(ContextSource.ROOT)
-    if fields.context is not None:
-        trace_id, parent_id, flags = fields.context
-        source = int(ContextSource.HEADER)
+    span_id = ids.of(piece.connection, request.offset, piece.vantage.role)[1]
+    trace_id, parent_id, flags, source = _context(ids, request)
     start = response.start if response else 0
     end = response.end if response else request.end
     return Call(
         piece, value, request.start, start, end, how, error, trace_id, span_id, parent_id, flags, source
     )
+
+
+def _context(ids: TraceIds, request: Request) -> tuple[bytes, bytes, int, int]:
+    """Return a request's trace id, parent, flags and where they come from.
+
+    The kernel has settled it for what its piece begins with. Behind that, a client's are made by the same
+    task; of a server's it is known that the client is on this host, and so what its ids are, unless it was
+    itself serving others by turns.
+    """
+    piece, offset, context = request.piece, request.offset, request.fields.context
+    if context is not None:
+        return context.trace_id, context.parent_id, context.flags, int(ContextSource.HEADER)
+    settled = piece.trace_id, piece.parent_id, piece.trace_flags, piece.context_source
+    source = piece.context_source & ~ContextSource.DECIDED
+    if (source != ContextSource.NONE and offset == piece.offset) or source == ContextSource.SERVED:
+        return settled
+    if source == ContextSource.PEER:
+        asked = ids.of(piece.connection, piece.offset, Role.CLIENT)
+        if asked == (piece.trace_id, piece.parent_id):
+            return *ids.of(piece.connection, offset, Role.CLIENT), 0, int(ContextSource.PEER)
+    return ids.of(piece.connection, offset, piece.vantage.role)[0], _NO_PARENT, 0, int(ContextSource.ROOT)

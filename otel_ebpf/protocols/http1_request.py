@@ -72,7 +72,9 @@ class Heads:
         if sent.context is not None:  # the kernel has not seen it
             return None
         host = authority or sent.host
-        request = HttpRequest(method, path, query, host, version, sent.user_agent, sent.forwarded_for)
+        request = HttpRequest(
+            method, path, query, host, version, sent.user_agent, sent.forwarded_for, sent.trace_state
+        )
         if len(self._whole) >= _HEADS_MAX:
             self._whole.clear()
         found = self._whole[key] = WholeHead(request, sent.declared)

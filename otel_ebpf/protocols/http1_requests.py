@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from otel_ebpf.kernel.records import Piece
+from otel_ebpf.kernel.records import Capture, Piece
+from otel_ebpf.kernel.wire import WRITTEN_BYTES
 from otel_ebpf.protocols.base import Claim
 from otel_ebpf.protocols.http1_claim import judge_request
 from otel_ebpf.protocols.http1_fields import CHUNKED, NO_LENGTH
@@ -15,12 +16,13 @@ from otel_ebpf.protocols.http1_side import HEAD_MAX, Side, State
 
 WAITING_MAX = 1024
 _NEW_LINES = b"\r\n"
+_WRITTEN = int(Capture.WRITTEN)
 
 
 class Requests:
     """Reads request pieces; `waiting` are the requests without a final response, oldest first."""
 
-    __slots__ = ("_first", "_heads", "_last", "lossy", "side", "unparsed", "waiting")
+    __slots__ = ("_first", "_heads", "_last", "_shifted", "lossy", "side", "unparsed", "waiting")
 
     def __init__(self, heads: Heads) -> None:
         self._heads = heads
@@ -29,6 +31,7 @@ class Requests:
         self.unparsed = 0
         self.lossy = False  # requests may have passed unseen
         self._first: tuple[Piece, int] | None = None  # where the head in the buffer began
+        self._shifted = False  # positions, by what the agent has written
         self._last: Request | None = None  # whose body is being passed over
 
     @property
@@ -46,6 +49,8 @@ class Requests:
         position, missed = self.side.admit(piece.offset, piece.length)
         if position >= piece.length:
             return position
+        if missed == WRITTEN_BYTES and piece.flags & _WRITTEN and not self._shifted:
+            self._shifted, missed = True, 0  # no call's: they stand in the request before
         if missed and not self.side.pass_over(missed):
             self._lose(broken=self.side.state is State.HEAD and bool(self.side.buffer))
             self.lossy = True

@@ -1,4 +1,4 @@
-"""The `traceparent` header (W3C Trace Context, level 2)."""
+"""The headers `traceparent` and `tracestate` (W3C Trace Context, level 2)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 _LENGTH = 55  # of version 00; later versions begin with the same fields
 _DIGITS = b"0123456789abcdef"  # upper case is invalid
+_STATE_MAX = 512  # characters, which everybody must be able to pass on
 _NO_TRACE = bytes(16)
 _NO_PARENT = bytes(8)
 
@@ -36,3 +37,14 @@ def parse_traceparent(value: bytes) -> TraceParent | None:
     if trace_id == _NO_TRACE or parent_id == _NO_PARENT:
         return None
     return TraceParent(trace_id, parent_id, int(flags, 16))
+
+
+def trace_state(value: bytes) -> str:
+    """Return the header's value, of several joined by commas, as spans have it; "" if it is invalid."""
+    from opentelemetry.trace.span import TraceState  # noqa: PLC0415 (few who send it, and a megabyte)
+
+    try:
+        text = value.decode("ascii")
+    except UnicodeDecodeError:
+        return ""
+    return TraceState.from_header([text]).to_header() if len(text) <= _STATE_MAX else ""

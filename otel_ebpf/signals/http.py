@@ -7,9 +7,10 @@ once, a `Plan`: everything but ids, times and the peer. Plans are cached per ser
 metric series by `Shape`, which does not depend on the path or the user agent.
 
 `server.address` and `server.port` are those of the Host header (RFC 9110 section 7.2), else those
-of the listening side; of a unix socket, its path. A client's `server.address` is first of all the name
-that it asked for in its TLS handshake, where that was seen. `client.address` is the one that a proxy
-named, else the peer. A client's `url.full` begins with the Host header, else with `server.address`.
+of the listening side, on clients by the name that led there (`answers.py`); of a unix socket, its path. A
+client's `server.address` is first of all the name that it asked for in its TLS handshake, where that was
+seen. `client.address` is the one that a proxy named, else the peer. A client's `url.full` begins with the
+Host header, else with `server.address`.
 
 Of a TLS session whose socket is not known (`Transport.UNKNOWN`) there is neither peer nor listening side,
 and what is not told otherwise is left out.
@@ -25,6 +26,7 @@ from otel_ebpf.kernel.records import Capture, ContextSource, End, Exchange, Piec
 from otel_ebpf.kernel.vantage import Vantage
 from otel_ebpf.protocols.calls import Call, HttpRequest
 from otel_ebpf.protocols.claims import connection_key
+from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.endpoints import address_text, parse_authority, unix_path_text
 from otel_ebpf.signals.http_shape import KNOWN_METHODS, OTHER_METHOD, Shape, ShapeKey
 from otel_ebpf.signals.names import (
@@ -53,6 +55,7 @@ _TCP = int(Transport.TCP)
 _UNIX = int(Transport.UNIX)
 _RESET = int(End.RESET)
 _ROOT = int(ContextSource.ROOT)
+_HEADER = int(ContextSource.HEADER)
 _SERVED = int(ContextSource.SERVED)
 _DECIDED = int(ContextSource.DECIDED)
 _SAMPLED = 1  # W3C trace flags
@@ -90,16 +93,17 @@ class HttpSpans:
     """Makes spans of calls. `known_methods`: what is not among them is `_OTHER`.
 
     `rerouted` is called when plans that were settled are so no longer. `server_names` has the name that a
-    client asked for in its TLS handshake, by `connection_key`.
+    client asked for in its TLS handshake, by `connection_key`; `answers` the names of its lookups.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 (as the stage gives them)
         self,
         routes: Routes,
         redaction: Redaction,
         rerouted: Callable[[], None],
         known_methods: Iterable[str] = KNOWN_METHODS,
         server_names: Mapping[int, str] = MappingProxyType({}),
+        answers: Answers | None = None,
     ) -> None:
         self._routes = routes
         self._redaction = redaction
@@ -108,6 +112,7 @@ class HttpSpans:
         self._services: dict[Service, _ServiceState] = {}
         self._peers: dict[tuple[int, bool], Peers] = {}
         self._server_names = server_names
+        self._answers = answers or Answers()
         # Where a connection's name and its Host header were once not the same: exchanges that are alike
         # may then be of connections with other names.
         self._renamed: set[Vantage] = set()
@@ -126,17 +131,21 @@ class HttpSpans:
         if error or not status or how == _RESET:
             return self._make(service, state, call)
         tls = record.flags & _TLS and (record.tls, self._server_names.get(connection_key(record)))
-        key = (record.vantage, request, status, tls, record.path)
+        found = "" if request.host or record.vantage.role == _SERVER else self._answers.of(record)
+        key = (record.vantage, request, status, tls, record.path, found)
         return state.plans.get(key) or self._keep(service, state, call, key)
 
     def _keep(self, service: Service, state: _ServiceState, call: Call, key: tuple[object, ...]) -> Plan:
         plan = self._make(service, state, call)
+        request = call.value.request
+        if request.trace_state:
+            return plan  # as good as never the same again
         if len(state.plans) >= CACHED_PLANS:
             state.plans.clear()
-        request = call.value.request
         if not plan.shape.server or state.routes.settled(request.path):
             state.plans[key] = plan
-            plan.settled = call.record.vantage not in self._renamed
+            named = plan.shape.server or bool(request.host)  # else the connection's name, which is its own
+            plan.settled = named and call.record.vantage not in self._renamed
         return plan
 
     def _make(self, service: Service, state: _ServiceState, call: Call) -> Plan:
@@ -156,7 +165,8 @@ class HttpSpans:
             own = tls_attributes(record.tls) + own
         if shape.other_method:
             own += ((HTTP_REQUEST_METHOD_ORIGINAL, request.method),)
-        template = SpanTemplate(service, shape.kind, shape.name, shape.error, shape.common + own)
+        trace_state = request.trace_state if call.context_source == _HEADER else ""
+        template = SpanTemplate(service, shape.kind, shape.name, shape.error, shape.common + own, trace_state)
         return Plan(shape, template, peers)
 
     def _peers_of(self, family: int, *, client: bool) -> Peers:
@@ -180,6 +190,8 @@ class HttpSpans:
             address = address_text(vantage.family, vantage.server_address)
         if record.flags & _TLS:
             named = self._other_name(state, record, request.host)
+        if not (server or request.host or named):
+            named = self._answers.of(record)
         key = ShapeKey(
             server=server,
             method=self._methods.get(request.method, OTHER_METHOD),
@@ -188,7 +200,7 @@ class HttpSpans:
             host=request.host,
             named=named,
             version=request.version,
-            tls=record.flags & _TLS != 0,
+            https=record.flags & _TLS != 0 or request.scheme == "https",
             failure=failed,
             port=vantage.server_port,
             address=address,

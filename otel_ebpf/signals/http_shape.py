@@ -45,7 +45,7 @@ class ShapeKey(NamedTuple):
     host: str  # as sent
     named: str  # the name of a client's TLS handshake, if it is not that of `host`
     version: str
-    tls: bool
+    https: bool
     failure: str  # `outcome.failure`
     port: int  # of the listening side
     address: str  # of the listening side, where the shape needs it: client, or no Host, or unix
@@ -80,7 +80,7 @@ class Shape:
         self.other_method = key.method == OTHER_METHOD
         method = "HTTP" if self.other_method else key.method
         self.name = f"{method} {key.route}" if key.route else method
-        scheme = "https" if key.tls else "http"
+        scheme = "https" if key.https else "http"
         server = _server(key)
         outcome = _outcome(key, error_type)
         head: list[Pair] = [(names.HTTP_REQUEST_METHOD, key.method)]
@@ -133,7 +133,7 @@ def _server(key: ShapeKey) -> list[Pair]:
         pairs.append((names.SERVER_ADDRESS, address))
     port = port or (0 if key.unix else key.port)
     if not port and name and not key.server and not key.unix:
-        port = _DEFAULT_PORTS[key.tls]
+        port = _DEFAULT_PORTS[key.https]
     if port:
         pairs.append((names.SERVER_PORT, port))
     return pairs
@@ -148,5 +148,5 @@ def _url_authority(key: ShapeKey) -> str:
         name, port = key.named or key.address, key.port
     if not name:
         return ""
-    tail = f":{port}" if port and port != _DEFAULT_PORTS[key.tls] else ""
+    tail = f":{port}" if port and port != _DEFAULT_PORTS[key.https] else ""
     return f"{REDACTED_USERINFO if userinfo else ''}{url_host(name)}{tail}"

@@ -151,6 +151,14 @@ class HistogramSeries:
         self._counts[-1] += len(pending) - below
         pending.clear()
 
+    def merge(self, counts: Sequence[int], total: float, low: float, high: float) -> None:
+        """Add values that were sorted into buckets elsewhere, by the same bounds; `counts` may be longer."""
+        for bucket in range(len(self._counts)):
+            self._counts[bucket] += counts[bucket]
+        self._total += total
+        self._interval_min = min(self._interval_min, low)
+        self._interval_max = max(self._interval_max, high)
+
     def collect(self, now: int) -> HistogramPoint:
         """Copy what the series holds, and begin its next interval at `now`."""
         self.fold()

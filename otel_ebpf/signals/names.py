@@ -6,12 +6,15 @@ here does not leave the process: tests/unit/test_signals_names.py holds the code
 
 from __future__ import annotations
 
+from opentelemetry.semconv._incubating.attributes.dns_attributes import DNS_ANSWERS, DNS_QUESTION_NAME
+from opentelemetry.semconv._incubating.attributes.network_attributes import NETWORK_IO_DIRECTION
 from opentelemetry.semconv._incubating.attributes.tls_attributes import (
     TLS_CIPHER,
     TLS_NEXT_PROTOCOL,
     TLS_PROTOCOL_VERSION,
     TLS_RESUMED,
 )
+from opentelemetry.semconv._incubating.metrics.dns_metrics import DNS_LOOKUP_DURATION
 from opentelemetry.semconv._incubating.metrics.http_metrics import (
     HTTP_CLIENT_REQUEST_BODY_SIZE,
     HTTP_CLIENT_RESPONSE_BODY_SIZE,
@@ -50,6 +53,17 @@ LEDGER_RECORDS = "ebpf.ledger.records"
 LEDGER_STAGE = "stage"
 LEDGER_OUTCOME = "outcome"
 LEDGER_REASON = "reason"
+DNS_RETRIES = "ebpf.dns.retries"
+DNS_TRUNCATIONS = "ebpf.dns.truncations"
+TCP_CONNECTION_ACTIVE = "ebpf.tcp.connection.active"
+TCP_CONNECTION_DURATION = "ebpf.tcp.connection.duration"
+TCP_CONNECT_DURATION = "ebpf.tcp.connect.duration"
+TCP_CONNECT_FAILURES = "ebpf.tcp.connect.failures"
+TCP_IO = "ebpf.tcp.io"
+TCP_LISTEN_OVERFLOWS = "ebpf.tcp.listen.overflows"
+TCP_RESETS = "ebpf.tcp.resets"
+TCP_RETRANSMITS = "ebpf.tcp.retransmits"
+TCP_RTT = "ebpf.tcp.rtt"
 TLS_HANDSHAKE_DURATION = "ebpf.tls.handshake.duration"
 TRACE_UNPARENTED = "ebpf.trace.unparented"
 RUNTIME = "runtime"  # the language of the process, as in telemetry.sdk.language
@@ -58,6 +72,8 @@ ROLE = "role"  # which end of the connection: client or server
 ATTRIBUTES = frozenset(
     {
         CLIENT_ADDRESS,
+        DNS_ANSWERS,
+        DNS_QUESTION_NAME,
         ERROR_TYPE,
         HTTP_REQUEST_METHOD,
         HTTP_REQUEST_METHOD_ORIGINAL,
@@ -66,6 +82,7 @@ ATTRIBUTES = frozenset(
         LEDGER_OUTCOME,
         LEDGER_REASON,
         LEDGER_STAGE,
+        NETWORK_IO_DIRECTION,
         NETWORK_PEER_ADDRESS,
         NETWORK_PEER_PORT,
         NETWORK_PROTOCOL_NAME,
@@ -90,6 +107,9 @@ ATTRIBUTES = frozenset(
 
 METRICS = frozenset(
     {
+        DNS_LOOKUP_DURATION,
+        DNS_RETRIES,
+        DNS_TRUNCATIONS,
         HTTP_CLIENT_REQUEST_BODY_SIZE,
         HTTP_CLIENT_REQUEST_DURATION,
         HTTP_CLIENT_RESPONSE_BODY_SIZE,
@@ -98,6 +118,15 @@ METRICS = frozenset(
         HTTP_SERVER_REQUEST_DURATION,
         HTTP_SERVER_RESPONSE_BODY_SIZE,
         LEDGER_RECORDS,
+        TCP_CONNECTION_ACTIVE,
+        TCP_CONNECTION_DURATION,
+        TCP_CONNECT_DURATION,
+        TCP_CONNECT_FAILURES,
+        TCP_IO,
+        TCP_LISTEN_OVERFLOWS,
+        TCP_RESETS,
+        TCP_RETRANSMITS,
+        TCP_RTT,
         TLS_HANDSHAKE_DURATION,
         TRACE_UNPARENTED,
     }
@@ -106,6 +135,11 @@ METRICS = frozenset(
 __all__ = [
     "ATTRIBUTES",
     "CLIENT_ADDRESS",
+    "DNS_ANSWERS",
+    "DNS_LOOKUP_DURATION",
+    "DNS_QUESTION_NAME",
+    "DNS_RETRIES",
+    "DNS_TRUNCATIONS",
     "ERROR_TYPE",
     "HTTP_CLIENT_REQUEST_BODY_SIZE",
     "HTTP_CLIENT_REQUEST_DURATION",
@@ -123,6 +157,7 @@ __all__ = [
     "LEDGER_RECORDS",
     "LEDGER_STAGE",
     "METRICS",
+    "NETWORK_IO_DIRECTION",
     "NETWORK_PEER_ADDRESS",
     "NETWORK_PEER_PORT",
     "NETWORK_PROTOCOL_NAME",
@@ -133,6 +168,15 @@ __all__ = [
     "RUNTIME",
     "SERVER_ADDRESS",
     "SERVER_PORT",
+    "TCP_CONNECTION_ACTIVE",
+    "TCP_CONNECTION_DURATION",
+    "TCP_CONNECT_DURATION",
+    "TCP_CONNECT_FAILURES",
+    "TCP_IO",
+    "TCP_LISTEN_OVERFLOWS",
+    "TCP_RESETS",
+    "TCP_RETRANSMITS",
+    "TCP_RTT",
     "TLS_CIPHER",
     "TLS_HANDSHAKE_DURATION",
     "TLS_NEXT_PROTOCOL",

@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from otel_ebpf.identity.model import Attributes, Service
+from otel_ebpf.kernel.records import ContextSource
 from otel_ebpf.signals import names
 from otel_ebpf.signals.instruments import BATCH, HistogramSeries, Instrument, Instruments, Kind, NumberSeries
 from otel_ebpf.signals.span import SpanKind
@@ -37,6 +38,13 @@ LOST: Attributes = (
     (names.LEDGER_OUTCOME, "dropped"),
     (names.LEDGER_REASON, "record_lost"),
 )
+
+UNPARENTED = {
+    int(ContextSource.ROOT): "unknown",
+    int(ContextSource.ANSWERED): "answered",
+    int(ContextSource.AMBIGUOUS): "ambiguous",
+}
+"""Why a client's request has no parent, by the source of its context."""
 
 
 class RequestSeries(NamedTuple):
@@ -143,10 +151,13 @@ class RequestMetrics:
         durations, *sizes = (one.pending for one in every)
         return RequestSeries(durations, sizes[0] if sizes else None, sizes[1] if sizes else None, every)
 
-    def unparented(self, service: Service) -> None:
-        """Count a request that `service` made, without a parent. Of one that serves nothing, none has any."""
+    def unparented(self, service: Service, source: int) -> None:
+        """Count a request that `service` made, without a parent. Of one that serves nothing, none has any.
+
+        `source` is of its context, and one of `UNPARENTED`.
+        """
         if service in self._serving:
-            attributes = ((names.LEDGER_REASON, "unknown"), (names.RUNTIME, service.language))
+            attributes = ((names.LEDGER_REASON, UNPARENTED[source]), (names.RUNTIME, service.language))
             self._unparented.series(service, attributes).add(1)
 
     def lost(self, service: Service, number: int) -> None:

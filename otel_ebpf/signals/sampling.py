@@ -13,6 +13,7 @@ from otel_ebpf.kernel.records import ContextSource
 
 DEFAULT = "parentbased_always_on"
 NO_PARENT = b"\0" * 8
+ALL = 1 << 64
 _ROOT = int(ContextSource.ROOT)
 _HEADER = int(ContextSource.HEADER)
 _DECIDED = int(ContextSource.DECIDED)
@@ -22,7 +23,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Sampler(Protocol):
-    """Decides for one call whether its span is exported."""
+    """Decides for one call whether its span is exported.
+
+    `bound` is from 0 to `ALL`: without a parent that decides, spans are sampled whose trace id's lower half
+    is below it.
+    """
+
+    bound: int
 
     def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return True to export the call's span; `flags` and `source` are those of its context."""
@@ -31,6 +38,8 @@ class Sampler(Protocol):
 class AlwaysOn:
     """`always_on`."""
 
+    bound = ALL
+
     def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return True."""
         return True
@@ -38,6 +47,8 @@ class AlwaysOn:
 
 class AlwaysOff:
     """`always_off`."""
+
+    bound = 0
 
     def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return False."""
@@ -53,9 +64,9 @@ class TraceIdRatio:
     def __init__(self, ratio: float) -> None:
         if not 0.0 <= ratio <= 1.0:
             raise ValueError("the ratio must be from 0.0 to 1.0")
-        bound = round(ratio * (1 << 64))
+        self.bound = round(ratio * ALL)
         # Nine bytes: the bound of 1.0 does not fit into eight. Bytes compare as big-endian numbers do.
-        self._bound = bound.to_bytes(9, "big")
+        self._bound = self.bound.to_bytes(9, "big")
 
     def sample(self, trace_id: bytes, parent_id: bytes, flags: int, source: int) -> bool:
         """Return True if the trace id is among the sampled."""
@@ -70,6 +81,7 @@ class ParentBased:
     """
 
     def __init__(self, root: Sampler) -> None:
+        self.bound = root.bound
         self._root = root.sample
         self._always = isinstance(root, AlwaysOn)
 

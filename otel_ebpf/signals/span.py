@@ -32,15 +32,24 @@ class AttributeBlock:
 class SpanTemplate:
     """What many spans of a service have in common. `encoded` is export's: filled at first use."""
 
-    __slots__ = ("attributes", "encoded", "error", "kind", "name", "service")
+    __slots__ = ("attributes", "encoded", "error", "kind", "name", "service", "trace_state")
 
-    def __init__(self, service: Service, kind: int, name: str, error: bool, attributes: Attributes) -> None:
-        """`error`: the status is Error, else Unset."""
+    def __init__(  # noqa: PLR0917
+        self,
+        service: Service,
+        kind: int,
+        name: str,
+        error: bool,
+        attributes: Attributes,
+        trace_state: str = "",
+    ) -> None:
+        """`error`: the status is Error, else Unset. `trace_state` as in the header tracestate."""
         self.service = service
         self.kind = kind
         self.name = name
         self.error = error
         self.attributes = attributes
+        self.trace_state = trace_state
         self.encoded = b""
 
 

@@ -4,7 +4,8 @@ Hot path. Budget: 2.0 us a call with metrics and span (0.6 of it here).
 
 Books (`Shard`): signal_seen = signal_span + signal_unsampled + signal_spans_off
 + signal_role_unknown + signal_failed; with metrics switched on, signal_aggregated counts beside
-these what the metrics have. TLS handshakes have books of their own (`handshakes.py`).
+these what the metrics have. TLS handshakes and lookups of names have books of their own (`handshakes.py`,
+`lookups.py`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from typing import NamedTuple
 from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.likeness import Again
-from otel_ebpf.kernel.records import Capture, ContextSource, Exchange, Piece, Role
+from otel_ebpf.kernel.records import Capture, Exchange, Piece, Role
 from otel_ebpf.protocols.calls import Call
+from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.handshakes import Handshakes
 from otel_ebpf.signals.http import HttpSpans, Plan
+from otel_ebpf.signals.lookups import Lookups
 from otel_ebpf.signals.redaction import Redaction
-from otel_ebpf.signals.request_metrics import RequestMetrics
+from otel_ebpf.signals.request_metrics import UNPARENTED, RequestMetrics
 from otel_ebpf.signals.routes import Routes
 from otel_ebpf.signals.sampling import Sampler
 from otel_ebpf.signals.span import Span, SpanKind
@@ -29,7 +32,6 @@ from otel_ebpf.signals.span import Span, SpanKind
 _logger = logging.getLogger(__name__)
 
 _UNKNOWN = int(Role.UNKNOWN)
-_ROOT = int(ContextSource.ROOT)
 _CLIENT = int(SpanKind.CLIENT)
 _TLS = int(Capture.TLS)
 _FIRST = int(Capture.FIRST)
@@ -62,7 +64,8 @@ class SignalStage:
     `clock` returns Unix time minus CLOCK_BOOTTIME in nanoseconds. `metrics` None switches metrics
     off, `emit` None spans. `emit` takes the spans; it must not block. `rerouted` is called when what was
     `Known` is so no longer: routes that were found before have become others. `handshakes` is to be told
-    of TLS handshakes, and of connections that have ended.
+    of TLS handshakes, and of connections that have ended, `lookups` of names that were looked up, of which
+    `lookup_spans` says which make spans (`dns.spans`).
     """
 
     def __init__(  # noqa: PLR0917 (a stage is given its neighbours in the order of the way)
@@ -75,12 +78,25 @@ class SignalStage:
         metrics: RequestMetrics | None,
         emit: Callable[[Span], None] | None,
         rerouted: Callable[[], None] = _nothing,
+        lookup_spans: str = "all",
     ) -> None:
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
         self.handshakes = Handshakes(shard, clock, sampler, metrics, emit)
-        self._http = HttpSpans(routes, redaction, rerouted, server_names=self.handshakes.server_names)
+        answers = Answers()
+        self.lookups = Lookups(
+            shard,
+            clock,
+            sampler,
+            metrics.instruments if metrics is not None else None,
+            emit if lookup_spans != "none" else None,
+            lookup_spans == "all",
+            answers,
+        )
+        self._http = HttpSpans(
+            routes, redaction, rerouted, server_names=self.handshakes.server_names, answers=answers
+        )
         self._plan = self._http.plan
         self._span = self._http.span
         self._metrics = metrics
@@ -152,8 +168,8 @@ class SignalStage:
                         plan.shape, duration, body if body < bound else bound, response_bytes - response_head
                     )
                     counts[_AGGREGATED] += 1
-                    if source == _ROOT and plan.shape.kind == _CLIENT:
-                        unparented(plan.shape.service)
+                    if source in UNPARENTED and plan.shape.kind == _CLIENT:
+                        unparented(plan.shape.service, source)
                 if emit is None:
                     counts[_SPANS_OFF] += 1
                 elif sample(trace_id, parent_id, flags, source):
@@ -170,6 +186,7 @@ class SignalStage:
     def forget(self, service: Service) -> None:
         """The service has gone: drop what is remembered of it, once its metrics are collected."""
         self._http.forget(service)
+        self.lookups.forget(service)
         if self._metrics is not None:
             self._metrics.forget(service)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import struct
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.bpf_object import BpfObject
 from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
-from otel_ebpf.kernel.ladder import LADDERS, PAYLOAD, Rung
+from otel_ebpf.kernel.ladder import DNS_PACKETS, LADDERS, PAYLOAD, Rung
 from otel_ebpf.kernel.libbpf import libbpf
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Walk, Walked
 from tests.kernel.build import with_object
@@ -19,6 +20,8 @@ from tests.kernel.build import with_object
 pytestmark = pytest.mark.guest
 
 SMALL = {"ring_bytes": 65536, "connections": 64, "processes": 64}
+OLD = tuple(map(int, platform.release().split(".")[:2])) < (6, 3)
+MISSING = {DNS_PACKETS} if OLD else set()  # its tracepoints are newer
 RUNGS = os.environ.get("OTEL_EBPF_TEST_RUNGS", "socket_trace,syscall").split(",")
 
 
@@ -42,7 +45,7 @@ def test_each_rung_of_this_host_attaches_and_detaches(attacher, rung):
     assert isinstance(attached, Attached)
     standing = next(one for one in attached.standings if one.capability == PAYLOAD)
     assert standing.rung == rung
-    assert all(one.rung for one in attached.standings)
+    assert {one.capability for one in attached.standings if not one.rung} == MISSING
     assert isinstance(attacher.handle(Walk(1, 1)), Walked)
 
 
@@ -70,7 +73,9 @@ def test_a_rung_that_cannot_be_had_is_refused(attacher, monkeypatch):
         load(one, programs, attach_type)
 
     monkeypatch.setattr(BpfObject, "load", note_and_load)
-    missing = next((rung for rung in ("kprobe", "socket_trace") if rung not in RUNGS), "no_such_rung")
+    # In a guest, what is not tested is not what is missing: 6.12 has all of them.
+    known = [] if "OTEL_EBPF_GUEST" in os.environ else ["kprobe", "socket_trace"]
+    missing = next((rung for rung in known if rung not in RUNGS), "no_such_rung")
     with pytest.raises(RungUnavailableError, match=missing):
         attacher.handle(Attach(rung=missing, **SMALL))
     assert attacher._objects == []
@@ -90,7 +95,7 @@ def test_an_invalid_program_costs_its_own_capability_and_nothing_else(tmp_path):
         standings = {one.capability: one for one in attached.standings}
         assert standings["broken"].rung == ""
         assert "invalid mem access" in standings["broken"].refusals[0].reason
-        assert all(one.rung for name, one in standings.items() if name != "broken")
+        assert {name for name, one in standings.items() if not one.rung} == {"broken"} | MISSING
     finally:
         attacher.handle(Detach())
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import trustme
 
 from otel_ebpf.kernel.attacher import Attacher
+from otel_ebpf.kernel.contents import look_into
 from otel_ebpf.kernel.ledger import Entry
 from otel_ebpf.kernel.libbpf import libbpf
-from otel_ebpf.kernel.libraries import places
 from otel_ebpf.kernel.mappings import executable_mappings
 from otel_ebpf.kernel.messages import Attach, Attached, AttachFile, Detach
 from otel_ebpf.kernel.tables import Tables
@@ -40,8 +40,8 @@ def test_no_slot_is_free(tmp_path: Path) -> None:
     try:
         attached = attacher.handle(Attach(connections=64, processes=64))
         assert isinstance(attached, Attached)
-        attacher.handle(AttachFile(library.path, places(library.path)[0].points))
-        size = attacher._objects[-1].value_size("slots")
+        attacher.handle(AttachFile(library.path, look_into(library.path).tls[0].points))
+        (size,) = (one.value_size("slots") for one in attacher._objects if "slots" in one.maps)
         totals = Tables(attached.maps).ledger_totals
         command = [sys.executable, str(PROGRAM), str(tmp_path / "pem")]
         set_locks(attached, size, 1)

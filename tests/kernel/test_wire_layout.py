@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import fields as fields_of
+from pathlib import Path
 from struct import Struct, calcsize
 
 import pytest
@@ -27,8 +28,8 @@ RENAMED = {
 }
 
 
-def layout(name: str) -> tuple[int, list[tuple[str, int, int]]]:
-    size, fields = Btf.of_object(OBJECT).struct(name)
+def layout(name: str, built: Path = OBJECT) -> tuple[int, list[tuple[str, int, int]]]:
+    size, fields = Btf.of_object(built).struct(name)
     kept = [field for field in fields if "reserved" not in field.name and field.size]
     plain = [(field.name.removeprefix("header."), field.offset, field.size) for field in kept]
     plain = [one for one in plain if not one[0].startswith("tls.")]
@@ -104,11 +105,19 @@ def test_close_record():
     assert records.CLOSE.size == layout("record_header")[0] + 16
 
 
-def test_process_record():
-    size, members = layout("process_record")
-    assert records.PROCESS.size == size
+@pytest.mark.parametrize(
+    ("struct_name", "form", "built"),
+    [
+        ("process_record", records.PROCESS, "tcp_socket_trace"),
+        ("lookup_record", records.LOOKUP, "resolver"),
+        ("datagram_record", records.DATAGRAM, "dns_socket_trace"),
+    ],
+)
+def test_records_of_which_the_header_is_read_in_part(struct_name, form, built):
+    size, members = layout(struct_name, OBJECTS / f"{built}.bpf.o")
+    assert form.size == size
     own = [(offset, length) for _, offset, length in members if offset >= records.HEADER.size]
-    assert own == [place for place in offsets_of(records.PROCESS.format) if place[0] >= records.HEADER.size]
+    assert own == [place for place in offsets_of(form.format) if place[0] >= records.HEADER.size]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +146,7 @@ def test_enumerations_have_the_same_numbers():
         ("END", records.End),
         ("CAPTURE", records.Capture),
         ("CONTEXT", records.ContextSource),
+        ("LOOKUP", records.LookupCall),
     ):
         for member in kind:
             shift = declared[f"{prefix}_{member.name}"].split(" << ")

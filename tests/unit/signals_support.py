@@ -176,7 +176,9 @@ def span_of(one: Call, maker: HttpSpans | None = None) -> Span:
 class Bench:
     """A signals stage with everything it needs, and what came out of it."""
 
-    def __init__(self, sampler: str = "", metrics: bool = True, traces: bool = True) -> None:
+    def __init__(
+        self, sampler: str = "", metrics: bool = True, traces: bool = True, lookup_spans: str = "all"
+    ) -> None:
         self.ledger = Ledger()
         self.spans: list[Span] = []
         self.metrics = RequestMetrics(Instruments(0)) if metrics else None
@@ -188,6 +190,7 @@ class Bench:
             Redaction(),
             self.metrics,
             self.spans.append if traces else None,
+            lookup_spans=lookup_spans,
         )
 
     def counts(self) -> dict[str, int]:

@@ -124,3 +124,26 @@ def test_node_and_soon():
         assert time.process_time() - started < 1
         assert not elf.is_go()
     assert {name: one.offset for name, one in found.items()} == expected(path, exported, *wanted)
+
+
+VARIABLES = """
+int counted = 7; static int hidden = 8;
+static __attribute__((noinline)) int target(void) { return counted + hidden++; }
+int (*points_to)(void) = target; void *nowhere = 0;
+int imported_call(void); int main(void) { return points_to(); }
+"""
+
+
+@pytest.mark.parametrize(
+    "options", [("-shared", "-fPIC"), ("-rdynamic", "-pie"), ("-rdynamic", "-no-pie")], ids=" ".join
+)
+def test_exported_variables_and_what_they_point_to(options: tuple[str, ...]) -> None:
+    path = compiled(f"variables{''.join(options)}", VARIABLES, *options)
+    listed = (line.split() for line in run("nm", path).splitlines())
+    addresses = {words[2]: int(words[0], 16) for words in listed if len(words) == 3}
+    names = ["counted", "points_to", "nowhere"]
+    with Elf(path) as elf:
+        assert elf.variables([*names, "hidden", "main", "none"]) == {name: addresses[name] for name in names}
+        assert elf.pointer(addresses["points_to"]) == addresses["target"]
+        assert elf.pointer(addresses["nowhere"]) == 0
+        assert elf.pointer(1 << 40) == 0

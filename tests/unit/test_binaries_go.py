@@ -11,9 +11,10 @@ import time
 import pytest
 from test_binaries_support import PROGRAM, compiled, folder, go_program, run, symbols
 
-from otel_ebpf.kernel.binaries import BinaryError, Elf, Function, GoBinary
+from otel_ebpf.kernel.binaries import BinaryError, Elf, Function, GoBinary, go_layouts
 from otel_ebpf.kernel.binaries import returns as returns_in
 from otel_ebpf.kernel.binaries.pclntab import Pclntab
+from otel_ebpf.kernel.tls_libraries import places
 
 NAMES = (
     "crypto/tls.(*Conn).Read",
@@ -204,9 +205,27 @@ def test_fields_are_where_the_program_itself_says(options):
         assert go.field_offset("", "") is None
 
 
-def test_fields_of_a_stripped_program_are_unknown():
+def test_fields_of_a_stripped_program_are_those_of_its_version():
     with Elf(go_program(STRIPPED)) as elf:
-        assert GoBinary(elf).field_offset("crypto/tls.Conn", "conn") is None
+        go = GoBinary(elf)
+        assert go.field_offset("crypto/tls.Conn", "conn") == 0
+        assert go.field_offset("crypto/tls.Conn", "out") is None  # not one that is listed
+        versions = ("go1.17", "go1.18.10", "go1.24.1", "go1.25", "go1.99", "devel +6a1f2b")
+        told = {}
+        for go.version in versions:
+            told[go.version] = go.field_offset("runtime.m", "curg")
+    assert list(told.values()) == [None, 192, 192, 184, 184, 184]
+
+
+def test_a_program_that_keeps_its_sockets_elsewhere_is_refused(monkeypatch):
+    monkeypatch.setitem(go_layouts.OFFSETS, ("internal/poll.FD", "Sysfd"), ((18, 16), (19, 24)))
+    with (
+        Elf(go_program(STRIPPED)) as elf,
+        pytest.raises(BinaryError, match=r"Sysfd of internal/poll\.FD at 24"),
+    ):
+        places(elf)
+    with Elf(go_program()) as elf:
+        assert places(elf)
 
 
 @pytest.mark.parametrize("value", [0, 1, 0xFF])

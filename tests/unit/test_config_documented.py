@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from otel_ebpf.config import Config, Match, NamingRule, RouteRule, Rule
+from otel_ebpf.config import Config, InjectRule, Match, NamingRule, RouteRule, Rule
 from otel_ebpf.config_file import parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +46,7 @@ def test_the_examples_are_valid_and_show_every_key_of_their_items() -> None:
         NamingRule: set().union(*raw["services"]),
         Match: set(raw["services"][0]["match"]),
         RouteRule: set().union(*raw["routes"]["rules"]),
+        InjectRule: set().union(*raw["traces"]["inject"]),
     }
     for kind, keys in shown.items():
         assert keys == set(kind.__struct_fields__)

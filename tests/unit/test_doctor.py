@@ -14,8 +14,8 @@ from otel_ebpf.cli import main
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.ledger import DESCRIPTIONS
 from otel_ebpf.kernel.messages import Standing
+from otel_ebpf.probing.unread import JAVA, NO_SYMBOLS, Obstacle
 from otel_ebpf.status import StatusServer
-from otel_ebpf.tls_unread import JAVA, NO_SYMBOLS, Obstacle
 
 Doctor = Callable[..., str]
 
@@ -36,12 +36,39 @@ def tls() -> dict[str, Any]:
 
 
 @pytest.fixture
-def doctor(tmp_path: Path, tls: dict[str, Any]) -> Iterator[Doctor]:
+def runtimes() -> dict[str, Any]:
+    """The same of runtimes."""
+    return {"followed": [], "given_up": []}
+
+
+@pytest.fixture
+def injected() -> dict[str, int]:
+    """The same of requests that were written into."""
+    return {}
+
+
+@pytest.fixture
+def dns() -> dict[str, Any]:
+    """The same of C libraries."""
+    return {"libraries": []}
+
+
+@pytest.fixture
+def doctor(
+    tmp_path: Path,
+    tls: dict[str, Any],
+    runtimes: dict[str, Any],
+    injected: dict[str, int],
+    dns: dict[str, Any],
+) -> Iterator[Doctor]:
     """Run the command beside an agent of which there is nothing but its status socket."""
     path, config = tmp_path / "status", tmp_path / "config.yaml"
     config.write_text(f"telemetry: {{status_socket: {path}}}\n")
     server = StatusServer(
-        str(path), [Standing(PAYLOAD, "kprobe", "", ())], lambda: [0] * len(DESCRIPTIONS), lambda: tls
+        str(path),
+        [Standing(PAYLOAD, "kprobe", "", ())],
+        lambda: [0] * len(DESCRIPTIONS),
+        lambda: {"tls": tls, "runtimes": runtimes, "injected": injected, "dns": dns},
     )
     server.start()
 
@@ -92,6 +119,39 @@ def test_names_cannot_speak_to_the_terminal(doctor: Doctor, tls: dict[str, Any])
     assert "\x1b" not in said
     assert "/tmp/?[2Jlibssl?.so" in said
     assert "?[31mred? (7)" in said
+
+
+def test_runtimes(doctor: Doctor, runtimes: dict[str, Any]) -> None:
+    one = {"runtime": "go", "path": "/usr/bin/caddy", "processes": 2, "hits": 4100}
+    runtimes["followed"] = [one, one | {"path": "/srv/idle", "processes": 1, "hits": 0}]
+    runtimes["given_up"] = [
+        {"path": "/srv/busy\x1b[2J", "reason": "process 7 hit its probes 30000 times a second"}
+    ]
+    assert (
+        "  Runtimes in which requests are followed\n"
+        "       2 processes  go       /usr/bin/caddy, 4100 hits a second\n"
+        "         1 process  go       /srv/idle\n"
+        "\n"
+        "  Programs in which they are not, though they have a runtime\n"
+        "    /srv/busy?[2J: process 7 hit its probes 30000 times a second\n"
+    ) in doctor()
+
+
+def test_requests_that_were_written_into(doctor: Doctor, injected: dict[str, int]) -> None:
+    assert "traceparent" not in doctor()
+    injected.update(written=41, present=0, upgrade=1)
+    assert (
+        "  Requests that traceparent was to be written into\n"
+        "              41  written\n"
+        "               1  upgrade\n"
+    ) in doctor()
+
+
+def test_c_libraries(doctor: Doctor, dns: dict[str, Any]) -> None:
+    dns["libraries"] = [{"library": "libc", "path": "/lib/libc.so.6", "processes": 40}]
+    assert (
+        "  Libraries with probes for lookups of names\n      40 processes  libc     /lib/libc.so.6\n"
+    ) in doctor()
 
 
 def test_json(doctor: Doctor, tls: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags, TraceState
 from opentelemetry.trace import SpanKind as SdkKind
 
 from otel_ebpf import __version__
@@ -60,7 +60,8 @@ def decoded(span: Span) -> trace_pb2.Span:
 def by_the_sdk(span: Span) -> ExportTraceServiceRequest:
     trace_id = int.from_bytes(span.trace_id, "big")
     flags = TraceFlags(span.trace_flags)
-    context = SpanContext(trace_id, int.from_bytes(span.span_id, "big"), False, flags)
+    state = TraceState.from_header([span.template.trace_state])
+    context = SpanContext(trace_id, int.from_bytes(span.span_id, "big"), False, flags, state)
     parent = None
     if span.parent_span_id:
         parent_id = int.from_bytes(span.parent_span_id, "big")
@@ -96,7 +97,8 @@ def comparable(span: trace_pb2.Span) -> dict[str, Any]:
 @pytest.mark.parametrize("error", [False, True])
 @pytest.mark.parametrize(("parent", "remote"), [(b"", False), (b"12345678", False), (b"12345678", True)])
 def test_a_span_is_what_the_sdk_makes_of_it(kind: SpanKind, error: bool, parent: bytes, remote: bool) -> None:
-    span = changed(SPAN, kind=kind, error=error, parent_span_id=parent, parent_is_remote=remote)
+    said = {"parent_span_id": parent, "parent_is_remote": remote, "trace_state": "a=1,b=2" if remote else ""}
+    span = changed(SPAN, kind=kind, error=error, **said)
     expected = by_the_sdk(span).resource_spans[0].scope_spans[0].spans[0]
     assert comparable(decoded(span)) == comparable(expected)
 

@@ -83,3 +83,16 @@ def test_delta() -> None:
     assert (seen.value, seen.start, seen.time) == (3, FIRST, SECOND)
     assert (in_flight.value, in_flight.start) == (1, START)
     assert [metric.temporality for metric in metrics] == [1, 2, 1, 2]
+
+
+def test_requests_that_were_written_into() -> None:
+    telemetry = SelfTelemetry(RESOURCE, START)
+    data = telemetry.collect([0] * len(DESCRIPTIONS), FIRST, {}, {"written": 7, "present": 2, "failed": 0})
+    metrics = decode_metrics(encode_metrics(data).SerializeToString())
+    (injected,) = [metric for metric in metrics if metric.name == "ebpf.trace.injected"]
+    assert (injected.kind, injected.unit, injected.monotonic) == ("sum", "{request}", True)
+    found = {one.attributes["outcome"]: one.value for one in injected.points}
+    assert found == {"written": 7, "present": 2}
+    assert "ebpf.trace.injected" not in {
+        one.name for one in collect(telemetry, [0] * len(DESCRIPTIONS), SECOND)
+    }

@@ -152,8 +152,8 @@ def test_a_nonsensical_number_of_rejected_spans_keeps_the_books(rejected: int) -
 
 def test_refused_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage(Told(REFUSED))
+    stage.put(10)
     with stage.running():
-        stage.put(10)
         stage.wait(failed=10)
     assert len(stage.exporter.times) == 1
     assert "no such thing" in caplog.text
@@ -161,8 +161,8 @@ def test_refused_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_retried_until_accepted(caplog: pytest.LogCaptureFixture, no_jitter: None) -> None:
     stage = Stage(Told(RETRY, RETRY, RETRY))
+    stage.put(10)
     with caplog.at_level(logging.INFO), stage.running():
-        stage.put(10)
         stage.wait(passed=10)
     first, second, third, last = stage.exporter.times
     backoff = Backoff()
@@ -177,8 +177,8 @@ def test_retried_until_accepted(caplog: pytest.LogCaptureFixture, no_jitter: Non
 def test_the_backend_says_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backoff, "FIRST", 3600.0)
     stage = Stage(Told(RETRY._replace(delay=0.3)))
+    stage.put(10)
     with stage.running():
-        stage.put(10)
         stage.wait(passed=10)
     first, second = stage.exporter.times
     assert second - first >= 0.3

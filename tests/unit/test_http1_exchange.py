@@ -58,6 +58,18 @@ def test_the_context_that_the_kernel_read_stays() -> None:
     assert parsed(request, OK, source=ContextSource.HEADER).trace_id == b"T" * 16
 
 
+@pytest.mark.parametrize("known", [ContextSource.SERVED, ContextSource.PEER])
+def test_a_traceparent_that_was_passed_on(known: int) -> None:
+    """The kernel has read it, and knows a parent that is nearer."""
+    source = known | ContextSource.DECIDED
+    request = b"GET / HTTP/1.1\r\ntraceparent: 00-" + b"54" * 16 + b"-b7ad6b7169203331-01\r\n\r\n"
+    call = parsed(request, OK, source=source, response_head=head(OK))
+    assert (call.trace_id, call.parent_id, call.context_source) == (b"T" * 16, bytes(8), source)
+    assert parsed(request, OK, source=known).context_source == ContextSource.HEADER
+    other = parsed(request.replace(b"54" * 16, b"55" * 16), OK, source=source)
+    assert (other.trace_id, other.context_source) == (b"U" * 16, ContextSource.HEADER)
+
+
 @pytest.mark.parametrize(
     ("response", "status"),
     [
@@ -292,6 +304,8 @@ LINES = st.sampled_from(
         b"traceparent: " + TRACEPARENT,
         b"Traceparent: " + TRACEPARENT,
         b"traceparent: 00-0-0-0",
+        b"tracestate: a=1, b=2",
+        b"tracestate: c=3",
     ]
 )
 REQUEST_LINES = [b"GET /a HTTP/1.1", b"POST http://b/a?b HTTP/1.0", b"\r\nGET /a HTTP/1.1", b"HEAD * X"]

@@ -113,6 +113,23 @@ def test_wanted_fields_whatever_their_case() -> None:
     assert (fields.host, fields.user_agent, fields.declared, fields.expects) == ("shop", "curl", 12, True)
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ([b"a=1,b@c=2"], "a=1,b@c=2"),
+        ([b"a=1", b"b=2 , c=3"], "a=1,b=2,c=3"),
+        ([b"a=1", b"b"], ""),
+        ([b"a=1", b"a=1"], ""),
+        ([b"\xff=1"], ""),
+        ([b"a=" + b"x" * 600], ""),
+        ([b""], ""),
+    ],
+)
+def test_trace_state_is_a_list_in_one_field_or_several(sent: list[bytes], kept: str) -> None:
+    lines = b"".join(b"TraceState: " + value + b"\r\n" for value in sent)
+    assert FieldReader().read(b"Host: shop\r\n" + lines + b"\r\n").trace_state == kept
+
+
 def test_the_second_reading_of_a_line_is_like_the_first() -> None:
     reader = FieldReader()
     block = b"Host: a\r\nHost: b\r\nAccept: */*\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=5.6.7.8\r\n\r\n"

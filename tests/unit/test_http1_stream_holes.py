@@ -6,7 +6,8 @@ import pytest
 from http1_stream_support import LENGTH, MS, brief, chunked, get, reply, run, stream
 from protocols_support import Script, piece
 
-from otel_ebpf.kernel.records import Direction, End, Role
+from otel_ebpf.kernel.records import Capture, Direction, End, Piece, Role
+from otel_ebpf.kernel.wire import WRITTEN_BYTES
 
 
 def test_bodies_longer_than_the_capture() -> None:
@@ -262,3 +263,22 @@ def test_what_a_client_receives_behind_the_capture_may_be_whole_answers(role: Ro
     calls = run(state, [script.answer(head, length=2000), script.answer(reply(b"x"))])
     assert [call.value.request.path for call in calls] == paths
     assert state.unparsed == (0 if role == Role.SERVER else 2)
+
+
+def test_positions_that_the_agent_s_own_bytes_have_moved() -> None:
+    """Those stand in the first request, and are no loss: but once, for a second hole is one."""
+    script = Script(Role.CLIENT)
+    pieces = [script.ask(get(b"/1"))]
+    script.offsets[Direction.REQUEST] += WRITTEN_BYTES
+    pieces += [script.ask(get(b"/2")), script.answer(reply()), script.answer(reply())]
+
+    def lossy(written: int, *more: Piece) -> bool:
+        state = stream()
+        marked = [each._replace(flags=each.flags | written) for each in (*pieces, *more)]
+        assert brief(run(state, marked)) == [("/1", 200, 0), ("/2", 200, 0)]
+        return bool(state._requests.lossy)  # type: ignore[attr-defined]
+
+    assert lossy(0)
+    assert not lossy(Capture.WRITTEN)
+    script.offsets[Direction.REQUEST] += WRITTEN_BYTES
+    assert lossy(Capture.WRITTEN, script.ask(get(b"/3")))

@@ -12,8 +12,10 @@ from test_binaries_support import compiled, go_program, library, stripped, symbo
 
 from otel_ebpf.config import TlsLibrary
 from otel_ebpf.kernel.binaries import BinaryError
-from otel_ebpf.kernel.libraries import LIBRARIES, may_hold_tls, places
+from otel_ebpf.kernel.contents import look_into
+from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.kernel.mappings import executable_mappings
+from otel_ebpf.kernel.tls_libraries import LIBRARIES, may_hold_tls
 
 READS_AND_WRITES = """
 #define OPEN __attribute__((visibility("default"), noinline))
@@ -21,6 +23,10 @@ OPEN int SSL_read(void *session, void *buffer, int size) { return size; }
 OPEN int SSL_write(void *session, void *buffer, int size) { return size + 1; }
 OPEN int gnutls_record_recv(void *session, void *buffer, int size) { return size + 2; }
 """
+
+
+def places(path: str) -> tuple[Found, ...]:
+    return look_into(path).tls
 
 
 def test_the_openssl_of_this_process() -> None:

@@ -14,6 +14,7 @@ from signals_support import client_hello, tls
 
 from otel_ebpf.agent import Agent
 from otel_ebpf.identity.model import Service
+from otel_ebpf.intake import Intake
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.likeness import CAPACITY, Likenesses
 from otel_ebpf.kernel.reader import Reader
@@ -77,8 +78,7 @@ class Way(Agent):
         control.flush = lambda: None
         control.leaves_out_tls = lambda service: False
         self._control = control
-        libraries: Any = type("Libraries", (), {"handshake": lambda *_: None})()
-        self._libraries = libraries
+        watch: Any = type("Watch", (), {"handshake": lambda *_: None})()
         self._protocols = ProtocolStage(shard, IDS, control, lambda *_: None)
         self._instruments = Instruments(0)
         self._signals = SignalStage(
@@ -90,6 +90,9 @@ class Way(Agent):
             RequestMetrics(self._instruments),
             self.spans.append,
             self._likenesses.clear,
+        )
+        self._intake = Intake(
+            shard, self._services, watch, control, self._likenesses, self._protocols, self._signals
         )
 
     def take(self, *records: Exchange) -> int:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from otel_ebpf.kernel import mappings
-from otel_ebpf.kernel.mappings import Mapping, executable_mappings
+from otel_ebpf.kernel.mappings import Mapping, executable_mappings, times_mapped
 
 Tell = Callable[..., list[Mapping]]
 
@@ -40,7 +40,7 @@ def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
             assert path == b"/proc/4242/root"
             return root.encode()
 
-        fake = SimpleNamespace(stat=stat, readlink=readlink, fsdecode=os.fsdecode)
+        fake = SimpleNamespace(stat=stat, readlink=readlink, fsdecode=os.fsdecode, fsencode=os.fsencode)
         monkeypatch.setattr(mappings, "os", fake)
         return list(executable_mappings(4242))
 
@@ -97,6 +97,17 @@ def test_low_addresses(tell: Tell) -> None:
     text = "00400000-00401000 r-xp 00000000 fd:00 12    /usr/bin/program\n"
     assert [one.path for one in tell(text, links=True)] == ["/proc/4242/map_files/400000-401000"]
     assert [one.path for one in tell(text)] == ["/proc/4242/root/usr/bin/program"]
+
+
+@pytest.mark.parametrize(("offset", "times"), [(0x1000, 2), (0x1FFF, 2), (0x2000, 1), (0x3000, 0), (0, 0)])
+def test_how_often_code_is_mapped(tell: Tell, offset: int, times: int) -> None:
+    tell("""\
+7f0000000000-7f0000002000 r-xp 00001000 fd:00 77                         /usr/bin/node
+7f0000002000-7f0000005000 r--p 00000000 fd:00 77                         /usr/bin/node
+7f0000008000-7f0000009000 r-xp 00001000 fd:00 77                         /usr/bin/node
+7f000000a000-7f000000b000 r-xp 00001000 fd:00 78                         /usr/bin/other
+""")
+    assert times_mapped(4242, "/usr/bin/node", offset) == times
 
 
 def test_a_file_that_cannot_be_found_is_left_out(tell: Tell) -> None:

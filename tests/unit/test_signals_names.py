@@ -10,22 +10,40 @@ import opentelemetry.semconv
 from opentelemetry.semconv.schemas import Schemas
 
 import otel_ebpf.signals
+from otel_ebpf.kernel.ledger import Shard
 from otel_ebpf.signals import names, scope
 from otel_ebpf.signals.handshake_shape import HandshakeShapes
 from otel_ebpf.signals.instruments import Instruments
+from otel_ebpf.signals.lookups import Lookups
 from otel_ebpf.signals.request_metrics import LOST, RequestMetrics
+from otel_ebpf.signals.sampling import AlwaysOff
+from otel_ebpf.signals.tcp_metrics import TcpMetrics
 
 _PACKAGE = Path(opentelemetry.semconv.__file__).parent
 
 # Not in the package: the SDK specification's, and the project's own table.
 PLAIN = {"stage", "outcome", "reason", "role"}
+TCP = {
+    "ebpf.tcp.rtt",
+    "ebpf.tcp.connect.duration",
+    "ebpf.tcp.connect.failures",
+    "ebpf.tcp.retransmits",
+    "ebpf.tcp.resets",
+    "ebpf.tcp.listen.overflows",
+    "ebpf.tcp.io",
+    "ebpf.tcp.connection.active",
+    "ebpf.tcp.connection.duration",
+}
 OWN = {
     "otel.metric.overflow",
+    "ebpf.dns.retries",
+    "ebpf.dns.truncations",
     "ebpf.ledger.records",
     "ebpf.tls.handshake.duration",
     "ebpf.trace.unparented",
     "runtime",
     *PLAIN,
+    *TCP,
 }
 
 # The metrics and attributes of HTTP, as the conventions name them.
@@ -49,6 +67,7 @@ HTTP = {
     "server.address",
     "server.port",
     "client.address",
+    "network.io.direction",
     "network.peer.address",
     "network.peer.port",
     "network.protocol.name",
@@ -57,6 +76,7 @@ HTTP = {
     "user_agent.original",
 }
 
+DNS = {"dns.answers", "dns.lookup.duration", "dns.question.name"}
 TLS = {"tls.protocol.version", "tls.cipher", "tls.resumed", "tls.next_protocol"}
 
 
@@ -73,7 +93,7 @@ def package_names() -> set[str]:
 def test_every_name_is_a_convention() -> None:
     every = names.ATTRIBUTES | names.METRICS
     assert every - OWN <= package_names()
-    assert every == HTTP | TLS | OWN
+    assert every == HTTP | TLS | DNS | OWN
 
 
 def test_every_name_is_taken_from_the_one_list() -> None:
@@ -92,6 +112,8 @@ def test_every_name_is_taken_from_the_one_list() -> None:
 def test_the_instruments_are_those_of_the_list() -> None:
     metrics = RequestMetrics(Instruments(0))
     HandshakeShapes(metrics.instruments)
+    Lookups(Shard(), int, AlwaysOff(), metrics.instruments, None)
+    TcpMetrics(metrics.instruments)
     declared = {descriptor.name for descriptor, _ in metrics.instruments.collect(1).instruments}
     assert declared == names.METRICS
     assert {name for name, _ in LOST} <= names.ATTRIBUTES

@@ -63,13 +63,15 @@ def test_requests_without_a_parent_are_counted_of_those_who_serve() -> None:
     bench.stage.call(asked, SHOP)
     bench.stage.call(asked, other)
     bench.stage.call(call(of=record(role=SERVER)), SHOP)
-    for source in (ContextSource.ROOT, ContextSource.SERVED, ContextSource.HEADER):
+    for source in ContextSource:
         bench.stage.call(asked._replace(context_source=int(source)), SHOP)
         bench.stage.call(asked._replace(context_source=int(source)), other)
     assert bench.metrics is not None
-    (point,) = by_name(bench.metrics)["ebpf.trace.unparented"]
-    assert point.value == 1
-    assert dict(point.attributes) == {"reason": "unknown", "runtime": "python"}
+    points = by_name(bench.metrics)["ebpf.trace.unparented"]
+    assert [point.value for point in points] == [1, 1, 1]
+    reasons = [dict(point.attributes)["reason"] for point in points]
+    assert sorted(reasons) == ["ambiguous", "answered", "unknown"]
+    assert {dict(point.attributes)["runtime"] for point in points} == {"python"}
 
 
 def test_units_and_bounds() -> None:

@@ -13,10 +13,13 @@ import pytest
 
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.binaries import BinaryError
+from otel_ebpf.kernel.contents import Contents
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.kernel.mappings import Mapping
 from otel_ebpf.kernel.messages import AttachedFile, AttachFile, DetachFile, Done, Point, Reply, Request
+from otel_ebpf.kernel.runtimes import Runtime
+from otel_ebpf.kernel.tables import Tables
 from tests.waiting import wait_for
 
 
@@ -44,6 +47,38 @@ class NotingAttacher:
 
 
 @dataclass
+class NotingTables:
+    """Maps that nobody reads. `runtimes` are the processes of which one was told, and their hits."""
+
+    let_go: int = 0
+    runtimes: dict[int, int] = field(default_factory=dict)
+    files: dict[int, int] = field(default_factory=dict)
+    refused: list[int] = field(default_factory=list)
+
+    def forget_executables(self) -> None:
+        self.let_go += 1
+
+    def set_runtime(self, process: int, kind: int, moved: int, places: bytes) -> None:
+        self.runtimes.setdefault(process, 0)
+
+    def refuse_runtime(self, process: int) -> None:
+        self.refused.append(process)
+
+    def set_runtime_file(self, number: int, kind: int, places: bytes) -> None:
+        self.files[number] = kind
+
+    def forget_runtime(self, process: int) -> None:
+        self.runtimes.pop(process, None)
+
+    def runtime_hits(self) -> dict[int, int]:
+        return dict(self.runtimes)
+
+    @property
+    def as_tables(self) -> Tables:
+        return cast(Tables, self)
+
+
+@dataclass
 class Host:
     """What /proc and the files say. Processes are real, and asleep."""
 
@@ -51,19 +86,26 @@ class Host:
     mapped: dict[int, list[Mapping]] = field(default_factory=dict)
     holds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    resolvers: set[str] = field(default_factory=set)
+    runtimes: dict[str, str] = field(default_factory=dict)
     looked_into: list[str] = field(default_factory=list)
     looked_at: list[int] = field(default_factory=list)
     now: float = 1000.0
     ahead: list[Mapping] = field(default_factory=list)
     _asleep: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def file(self, name: str, *libraries: str, broken: bool = False) -> Mapping:
-        """Make a file that is said to hold libraries."""
+    def file(
+        self, name: str, *libraries: str, broken: bool = False, runtime: str = "", resolver: bool = False
+    ) -> Mapping:
+        """Make a file that is said to hold libraries, the C library (`resolver`), and a runtime."""
         path = self.folder / name
         path.write_text(name)
         self.holds[str(path)] = libraries
+        self.runtimes[str(path)] = runtime
         if broken:
             self.broken.add(str(path))
+        if resolver:
+            self.resolvers.add(str(path))
         stat = path.stat()
         return Mapping(str(path), f"/usr/lib/{name}", (stat.st_dev, stat.st_ino))
 
@@ -97,22 +139,29 @@ class Host:
         self.looked_at.append(pid)
         return self.mapped.get(pid, [])
 
-    def places(self, path: str) -> tuple[Found, ...]:
+    def contents(self, path: str) -> Contents:
         self.looked_into.append(path)
         if path in self.broken:
             raise BinaryError("it lies")
-        return tuple(Found(name, (Point("tls_read", 64),)) for name in self.holds[path])
+        name = self.runtimes[path]
+        points = (Point("go_asks", 64),)
+        runtime = Runtime(name, 1, points, b"", unless="MOVES" if name == "ruby" else "") if name else None
+        tls = tuple(Found(name, (Point("tls_read", 64),)) for name in self.holds[path])
+        libc = (Found("libc", (Point("resolver_getaddrinfo", 64),)),) if path in self.resolvers else ()
+        return Contents(tls, runtime, resolver=libc)
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """Have the modules see this host in place of the real one."""
     made = Host(tmp_path)
-    monkeypatch.setattr("otel_ebpf.tls_files.executable_mappings", made.mappings)
-    monkeypatch.setattr("otel_ebpf.tls_files.places", made.places)
-    for module in ("tls_libraries", "tls_scan"):
-        monkeypatch.setattr(f"otel_ebpf.{module}.processes", lambda: sorted(made.mapped))
-    monkeypatch.setattr("otel_ebpf.tls_libraries.installed", lambda: made.ahead)
-    monkeypatch.setattr("otel_ebpf.tls_probes.time", SimpleNamespace(monotonic=lambda: made.now))
+    monkeypatch.setattr("otel_ebpf.probing.files.executable_mappings", made.mappings)
+    monkeypatch.setattr("otel_ebpf.probing.files.look_into", made.contents)
+    for module in ("watch", "scan"):
+        monkeypatch.setattr(f"otel_ebpf.probing.{module}.processes", lambda: sorted(made.mapped))
+    monkeypatch.setattr("otel_ebpf.probing.watch.installed", lambda names: made.ahead)
+    for module in ("probes", "runtimes"):
+        clock = SimpleNamespace(monotonic=lambda: made.now)
+        monkeypatch.setattr(f"otel_ebpf.probing.{module}.time", clock)
     yield made
     made.close()

@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+from async_hops import walk
 
-client = httpx.AsyncClient(limits=httpx.Limits(max_connections=None), timeout=30)
+_NO_LIMITS = httpx.Limits(max_connections=None)
+client = httpx.AsyncClient(limits=_NO_LIMITS, timeout=30)
+
+
+async def ask(port: str, target: str, new: bool) -> None:
+    """Ask by httpx."""
+    url = f"http://127.0.0.1:{port}{target}"
+    if not new:
+        await client.get(url)
+        return
+    async with httpx.AsyncClient(timeout=30, verify=False) as one:
+        await one.get(url)
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Answer one request."""
     if scope["type"] != "http":
         return
-    _, name, number, *hops = scope["path"].split("/")
-    if name == "walk" and hops:
-        rest = "/".join(["", name, number, *hops[1:]]) + "?" + scope["query_string"].decode()
-        for hop in hops[0].split("+"):
-            await client.get(f"http://127.0.0.1:{hop.removesuffix('c')}{rest}")
+    await walk(f"{scope['path']}?{scope['query_string'].decode()}", ask)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
     await send({"type": "http.response.body", "body": b"end\n"})

@@ -11,18 +11,26 @@ from __future__ import annotations
 
 import http.client
 import threading
+from collections.abc import Callable
+from functools import partial
 
 _kept = threading.local()
 
 
-def walk(target: str) -> bytes:
-    """Ask the ports of the first hop of `target`, and return what they said."""
+def walk(target: str, how: Callable[[list[Callable[[], object]]], object] | None = None) -> bytes:
+    """Ask the ports of the first hop of `target`; `how` is called with what does so, and has it all done."""
     path, _, query = target.partition("?")
     _, name, number, *hops = path.split("/")
     if name != "walk" or not hops:
         return b"end\n"
     rest = "/".join(["", name, number, *hops[1:]]) + "?" + query
-    return b"".join(_ask(hop, rest) for hop in hops[0].split("+"))
+    asks = [partial(_ask, hop, rest) for hop in hops[0].split("+")]
+    if how:
+        how(asks)
+    else:
+        for ask in asks:
+            ask()
+    return b"end\n"
 
 
 def _ask(hop: str, target: str) -> bytes:

@@ -1,4 +1,4 @@
-"""An ELF file: its headers, and the functions that its symbol tables name.
+"""An ELF file: its headers, and the functions and variables that its symbol tables name.
 
 Source: the System V gABI, chapters 4 and 5. Only what x86-64 and arm64 hosts run: 64 bits, little endian.
 """
@@ -20,9 +20,13 @@ from otel_ebpf.kernel.binaries.image import Image
 _HEADER = Struct("<4sBB10x2xH12xQQ6x5H")
 _SEGMENT = Struct("<IIQQQQQQ")
 _SECTION = Struct("<IIQQQQIIQQ")
+_WORD = Struct("<Q")
+_RELOCATION = Struct("<QQq")
+_RELATIVE = (8, 1027)  # R_X86_64_RELATIVE, R_AARCH64_RELATIVE
 _MACHINES = {62: "x86_64", 183: "aarch64"}
 _LOAD = 1
 _DYNAMIC = 2
+_THREAD_LOCAL = 7
 _EXECUTE = 1
 _WRITE = 2
 _NOBITS = 8
@@ -90,6 +94,8 @@ class Elf:
         self.image = Image(path)
         self.loads: list[Segment] = []
         self.dynamic: Segment | None = None
+        self.thread_local = 0
+        """Bytes of thread-local variables."""
         self.sections: list[Section] = []
         try:
             self._read_headers()
@@ -121,13 +127,37 @@ class Elf:
         found: dict[str, Function] = {}
         for kind in (_DYNSYM, _SYMTAB):
             missing = set(names) - found.keys()
-            if not missing or enough(found.keys()):
+            if not missing or (kind == _SYMTAB and enough(found.keys())):
                 break
             for symbol in self._symbols(kind, missing):
                 place = self.function(symbol.address, symbol.size)
                 if place is not None:
                     found.setdefault(symbol.name, place)
         return found
+
+    def variables(self, names: Collection[str]) -> dict[str, int]:
+        """Return the addresses of those of `names` that are variables and exported (.dynsym).
+
+        Raises `BinaryError`.
+        """
+        found: dict[str, int] = {}
+        for symbol in self._symbols(_DYNSYM, names, symbols.OBJECT):
+            found.setdefault(symbol.name, symbol.address)
+        return found
+
+    def pointer(self, address: int) -> int:
+        """Return the address that the variable at `address` points to once it is loaded; 0: it is not known.
+
+        What the loader adds stands in its table, else in the variable itself. Raises `BinaryError`.
+        """
+        table = self.section(b".rela.dyn")
+        if table is not None:
+            for _, place in self.image.search([_WORD.pack(address)], table.offset, table.size):
+                if (place - table.offset) % _RELOCATION.size == 0:
+                    _, kind, added = _RELOCATION.unpack(self.image.read(place, _RELOCATION.size))
+                    return added if kind in _RELATIVE else 0
+        offset = self.file_offset(address)
+        return 0 if offset is None else int(_WORD.unpack(self.image.read(offset, _WORD.size))[0])
 
     def probed_entry(self, function: Function) -> int:
         """Return the file offset of a function's entry for probes: nearly always its first instruction.
@@ -203,10 +233,12 @@ class Elf:
         if stride != _SEGMENT.size or count == _MANY:
             raise BinaryError(f"has {count} program headers of {stride} bytes, which is not supported")
         table = self.image.read(start, stride * count)
-        for kind, flags, offset, address, _, size, _, _ in _SEGMENT.iter_unpack(table):
+        for kind, flags, offset, address, _, size, memory, _ in _SEGMENT.iter_unpack(table):
             mapped = address + self.image.size < _USER_SPACE and offset + size <= self.image.size
             if kind == _LOAD and size and mapped:
                 self.loads.append(Segment(flags, offset, address, size))
+            if kind == _THREAD_LOCAL:
+                self.thread_local = memory
             if kind == _DYNAMIC:
                 self.dynamic = Segment(flags, offset, address, size)
         if len(self.loads) > _MOST_LOADS:
@@ -230,14 +262,17 @@ class Elf:
             text = texts[name : name + _LONGEST_NAME].partition(b"\0")[0]
             self.sections.append(Section(text, kind, offset, size, link, entry, bool(flags & _COMPRESSED)))
 
-    def _symbols(self, kind: int, names: Collection[str]) -> list[symbols.Symbol]:
-        table = self._symbol_table(kind)
+    def _symbols(
+        self, table_kind: int, names: Collection[str], kind: int = symbols.FUNCTION
+    ) -> list[symbols.Symbol]:
+        table = self._symbol_table(table_kind)
         if table is None:
             return []
         hashes = next((one for one in self.sections if one.kind == _GNU_HASH), None)
-        if hashes is None or kind != _DYNSYM:
-            return symbols.find(self.image, table, names)
-        return symbols.look_up(self.image, table, GnuHash(self.image, hashes.offset, hashes.size), names)
+        if hashes is None or table_kind != _DYNSYM:
+            return symbols.find(self.image, table, names, kind)
+        hashed = GnuHash(self.image, hashes.offset, hashes.size)
+        return symbols.look_up(self.image, table, hashed, names, kind)
 
     def _symbol_table(self, kind: int) -> symbols.Table | None:
         index = next((index for index, one in enumerate(self.sections) if one.kind == kind), None)

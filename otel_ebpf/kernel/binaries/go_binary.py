@@ -6,9 +6,10 @@ for its returns stand on the return instructions instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
-from otel_ebpf.kernel.binaries import build_info, fields, returns
+from otel_ebpf.kernel.binaries import build_info, fields, go_layouts, returns
 from otel_ebpf.kernel.binaries.elf import Elf, Function
 from otel_ebpf.kernel.binaries.errors import BinaryError
 from otel_ebpf.kernel.binaries.pclntab import Pclntab
@@ -62,6 +63,13 @@ class GoBinary:
     def field_offset(self, type_name: str, field: str) -> int | None:
         """Return the offset in bytes of a field of a structure, as in ("crypto/tls.Conn", "conn").
 
-        None where the program has no DWARF (it is stripped), or that does not tell. Never raises.
+        As the program's DWARF has it; where that is stripped or does not tell, as its version of Go has it,
+        the newest that is known for newer ones. None for fields that are not in go_layouts.py. Never raises.
         """
-        return fields.offset(self._elf, type_name, field)
+        told = fields.offset(self._elf, type_name, field)
+        if told is not None:
+            return told
+        number = re.match(r"go1\.(\d+)", self.version)
+        steps = go_layouts.OFFSETS.get((type_name, field), ())
+        known = [offset for since, offset in steps if not number or since <= int(number[1])]
+        return known[-1] if known else None

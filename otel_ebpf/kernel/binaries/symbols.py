@@ -1,4 +1,4 @@
-"""Functions in an ELF symbol table, found without looking at each symbol.
+"""Functions and variables in an ELF symbol table, found without looking at each symbol.
 
 The names are searched in the string table first; then one pass over the column of name offsets, in C,
 finds the symbols that begin there. Node's two tables, 184,000 symbols and 12 MiB of names, take 15 ms
@@ -22,7 +22,8 @@ _WORDS = _SYMBOL.size // 4
 _PIECE = 10_000 * _SYMBOL.size
 _MOST_SYMBOLS = 4_000_000
 _MOST_FOUND = 10_000
-_FUNCTION = 2
+OBJECT = 1
+FUNCTION = 2
 _LOCAL = 0
 _UNDEFINED = 0
 _RESERVED = 0xFF00
@@ -43,15 +44,17 @@ class Table(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """A defined function. `address` is virtual, `size` in bytes."""
+    """A defined function or variable. `address` is virtual, `size` in bytes."""
 
     name: str
     address: int
     size: int
 
 
-def find(image: Image, table: Table, names: Collection[str]) -> list[Symbol]:
-    """Return the functions of these names; of several of one name, the one a linker takes is first.
+def find(image: Image, table: Table, names: Collection[str], kind: int = FUNCTION) -> list[Symbol]:
+    """Return the functions, or what else `kind` says, of these names.
+
+    Of several of one name, the one a linker takes is first.
 
     Raises `BinaryError`.
     """
@@ -63,13 +66,15 @@ def find(image: Image, table: Table, names: Collection[str]) -> list[Symbol]:
         for needle, place in image.search(needles.keys(), table.strings, table.strings_size)
     }
     found = ((index, raw, places[_NAME.unpack_from(raw)[0]]) for index, raw in _at(image, table, places))
-    return _functions(image, table, found)
+    return _defined(image, table, found, kind)
 
 
-def look_up(image: Image, table: Table, hashes: GnuHash, names: Collection[str]) -> list[Symbol]:
+def look_up(
+    image: Image, table: Table, hashes: GnuHash, names: Collection[str], kind: int = FUNCTION
+) -> list[Symbol]:
     """Return what `find` does, by the hash table that belongs to `table`. Raises `BinaryError`."""
     _check(table)
-    return _functions(image, table, _hashed(image, table, hashes, names))
+    return _defined(image, table, _hashed(image, table, hashes, names), kind)
 
 
 def _check(table: Table) -> None:
@@ -79,13 +84,13 @@ def _check(table: Table) -> None:
         raise BinaryError(f"{table.size // table.stride} symbols are more than is believable")
 
 
-def _functions(image: Image, table: Table, found: Iterable[tuple[int, bytes, str]]) -> list[Symbol]:
-    """Return those that are functions and defined here, of (index, bytes, name) each."""
+def _defined(image: Image, table: Table, found: Iterable[tuple[int, bytes, str]], kind: int) -> list[Symbol]:
+    """Return those that are of a kind and defined here, of (index, bytes, name) each."""
     ranked = []
     for index, raw, name in found:
         _, info, _, section, address, size = _SYMBOL.unpack(raw)
         defined = section != _UNDEFINED and (section < _RESERVED or section == _MANY)
-        if info & 15 == _FUNCTION and defined:
+        if info & 15 == kind and defined:
             rank = (_hidden(image, table, index), info >> 4 == _LOCAL, index)
             ranked.append((rank, Symbol(name, address, size)))
     return [symbol for _, symbol in sorted(ranked)]

