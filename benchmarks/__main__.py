@@ -14,7 +14,7 @@ import time
 
 from benchmarks.host import ROOT
 
-NAMES = ("startup", "user_space", "bpf_cost", "memory", "switching", "overhead")
+NAMES = ("startup", "user_space", "bpf_cost", "network", "memory", "switching", "overhead", "runtimes")
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any
 
 from benchmarks import options
 from benchmarks.build import compiled
-from benchmarks.kernel_statistics import names_of, runs_of, statistics_on, used
+from benchmarks.kernel_statistics import by_name, runs_of, statistics_on, used
 from benchmarks.load import warm, wrk
 from benchmarks.results import Check, Result, Table, publish
 from benchmarks.series import interleave
@@ -71,18 +70,10 @@ def one_round(server: Server, agent: Agent, seconds: int) -> Round:
     before = runs_of(agent.pid)
     load = wrk(server.port, seconds, tls=server.tls)
     wait_quiet(agent.pid)
-    spent = used(before, runs_of(agent.pid))
-    names = names_of(spent)
-    runs, nanoseconds = Counter[str](), Counter[str]()
-    for program, one in spent.items():
-        runs[names[program]] += one.count
-        nanoseconds[names[program]] += one.nanoseconds
-    per_request = partial(_scaled, by=1 / load.requests)
-    return Round(load.requests, per_request(runs), per_request(nanoseconds))
-
-
-def _scaled(counts: Counter[str], by: float) -> dict[str, float]:
-    return {name: count * by for name, count in counts.items()}
+    spent = by_name(used(before, runs_of(agent.pid)))
+    runs = {name: one.count / load.requests for name, one in spent.items()}
+    nanoseconds = {name: one.nanoseconds / load.requests for name, one in spent.items()}
+    return Round(load.requests, runs, nanoseconds)
 
 
 def per_request(rung: str, rounds: int, seconds: int, *, tls: bool = False) -> list[Round]:

@@ -67,3 +67,12 @@ def used(before: Mapping[int, Runs], after: Mapping[int, Runs]) -> dict[int, Run
         for program, now in after.items()
     }
     return {program: runs for program, runs in spent.items() if runs.count}
+
+
+def by_name(spent: Mapping[int, Runs]) -> dict[str, Runs]:
+    """Return the same by the programs' names, those of one name together."""
+    names, found = names_of(spent), dict[str, Runs]()
+    for program, one in spent.items():
+        before = found.get(names[program], Runs(0, 0))
+        found[names[program]] = Runs(before.count + one.count, before.nanoseconds + one.nanoseconds)
+    return found

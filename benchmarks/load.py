@@ -33,14 +33,21 @@ class LoadError(RuntimeError):
 
 
 def start_wrk(
-    port: int, seconds: int, *, close: bool = False, tls: bool = False, script: str = "report.lua"
+    port: int,
+    seconds: int,
+    *,
+    close: bool = False,
+    tls: bool = False,
+    script: str = "report.lua",
+    path: str = "/",
+    connections: int = CONNECTIONS,
 ) -> subprocess.Popen[str]:
-    """Start wrk with 64 connections; `close` makes one for each request. See `finish_wrk`."""
-    command = pinned(LOAD_CPU, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency")
+    """Start wrk, with 64 connections by default; `close` makes one for each request. See `finish_wrk`."""
+    command = pinned(LOAD_CPU, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency")
     command += ["--script", PROGRAMS / script]
     if close:
         command += ["--header", "Connection: close"]
-    command.append(f"{'https' if tls else 'http'}://127.0.0.1:{port}/")
+    command.append(f"{'https' if tls else 'http'}://127.0.0.1:{port}{path}")
     return subprocess.Popen(
         [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     )

@@ -74,7 +74,8 @@ def _certified(folder: Path) -> str:
 def uvicorn() -> Iterator[Server]:
     """Uvicorn, on asyncio and h11, with a small ASGI application."""
     port = free_port()
-    command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--app-dir", SERVERS, "--port", str(port)]
+    command: list[str | Path] = [sys.executable, "-m", "uvicorn", "--loop", "asyncio"]
+    command += ["--app-dir", SERVERS, "--port", str(port)]
     command += ["--no-access-log", "--http", "h11", "--loop", "asyncio", "asgi_app:app"]
     with _serve(command, port) as server:
         yield server

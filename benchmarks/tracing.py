@@ -23,7 +23,8 @@ _DEFAULTS = {"OTEL_BSP_SCHEDULE_DELAY": "", "OTEL_METRIC_EXPORT_INTERVAL": ""}
 _DROPPED = tuple(
     entry.name.lower()
     for entry, description in zip(Entry, DESCRIPTIONS, strict=True)
-    if description.outcome == "dropped" and description.unit not in ("event", "data_point")
+    if description.outcome == "dropped"
+    and description.unit not in ("event", "data_point", "socket", "measurement", "peer")
 )
 """What loses requests. Events can be lost without harm: the body of a file sent by the kernel itself."""
 
