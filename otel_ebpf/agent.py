@@ -90,6 +90,7 @@ def attach_request(
         runtimes=bool(config.traces.runtimes) and config.traces.enabled,
         tls_left_out=bool(config.tls.exclude_services),
         started_threads=config.traces.started_threads,
+        network_part=config.traces.network and config.traces.enabled,
         network_tcp=config.network.tcp.enabled and config.metrics.enabled and metrics,
         tcp_connections=config.network.tcp.connections,
         tcp_peers=config.network.tcp.peers,
@@ -207,6 +208,7 @@ class Agent:
             pipeline.emit if config.traces.enabled and pipeline.wants_spans else None,
             self._likenesses.clear,
             config.dns.spans,
+            config.traces.network,
         )
         self._intake = Intake(
             shard=self._shard,

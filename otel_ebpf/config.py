@@ -277,6 +277,13 @@ class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "followed: each costs it about a microsecond.",
         ),
     ] = 50000
+    network: Annotated[
+        bool,
+        Meta(
+            description="Tell on spans what the network had to do with the request, and how its connection "
+            "was made: docs/network-in-a-request.md."
+        ),
+    ] = True
     inject: Annotated[
         tuple[InjectRule, ...],
         Meta(

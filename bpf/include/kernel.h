@@ -91,7 +91,24 @@ enum sock_flags {
 	SOCK_ZEROCOPY,
 };
 
+struct inet_connection_sock {
+	const void *icsk_ulp_ops; /* of a protocol above TCP: kernel TLS */
+	struct {
+		__u32 lrcvtime; /* jiffies: of the last segment with data */
+	} icsk_ack;
+};
+
+struct minmax_sample {
+	__u32 v;
+};
+
+struct minmax {
+	struct minmax_sample s[3]; /* the first is the one */
+};
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u64 tcp_mstamp; /* CLOCK_MONOTONIC us: of the last segment that came or went, or timer */
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
@@ -102,12 +119,9 @@ struct tcp_sock {
 	__u64 bytes_acked;
 	__u64 bytes_received;
 	__u32 srtt_us; /* eighths of a microsecond */
+	struct minmax rtt_min; /* us, of net.ipv4.tcp_min_rtt_wlen seconds; all ones: never measured */
 	__u32 total_retrans;
 	__u32 lsndtime; /* jiffies */
-};
-
-struct inet_connection_sock {
-	const void *icsk_ulp_ops; /* of a protocol above TCP: kernel TLS */
 };
 
 struct sockaddr_un {

@@ -51,80 +51,85 @@ class Entry(IntEnum):
     EVENT_MISSED = 39
     CONNECTION_ROLE_UNKNOWN = 40
     PROCESS_MAP_FULL = 41
-    TCP_SOCKETS_FULL = 42
-    TCP_ROLE_UNKNOWN = 43
-    TCP_PEER_LIMIT = 44
-    TCP_PEERS_FULL = 45
-    READER_EXCHANGE = 46
-    READER_PIECE = 47
-    READER_NOTICE = 48
-    READER_LOOKUP = 49
-    READER_DATAGRAM = 50
-    READER_MALFORMED = 51
-    PROCESS_UNKNOWN = 52
-    PROCESS_EVICTED = 53
-    PROTOCOL_PASSED = 54
-    PROTOCOL_UNKNOWN = 55
-    PROTOCOL_UNSUPPORTED = 56
-    PROTOCOL_DISCOVERY = 57
-    PROTOCOL_UNPARSED = 58
-    PROTOCOL_STREAM_CALL = 59
-    PROTOCOL_STREAM_UNKNOWN = 60
-    PROTOCOL_STREAM_UNSUPPORTED = 61
-    PROTOCOL_STREAM_DISCOVERY = 62
-    PROTOCOL_STREAM_UNPARSED = 63
-    PROTOCOL_STREAM_EVICTED = 64
-    PROTOCOL_AMENDED = 65
-    PROTOCOL_DATAGRAM_PASSED = 66
-    PROTOCOL_DATAGRAM_DISCOVERY = 67
-    PROTOCOL_DATAGRAM_UNMATCHED = 68
-    PROTOCOL_DATAGRAM_UNPARSED = 69
-    PROTOCOL_LOOKUP_SEEN = 70
-    PROTOCOL_LOOKUP_PASSED = 71
-    PROTOCOL_LOOKUP_IN_FLIGHT = 72
-    SIGNAL_SEEN = 73
-    SIGNAL_AGGREGATED = 74
-    SIGNAL_SPAN = 75
-    SIGNAL_UNSAMPLED = 76
-    SIGNAL_SPANS_OFF = 77
-    SIGNAL_ROLE_UNKNOWN = 78
-    SIGNAL_FAILED = 79
-    SIGNAL_TCP_PROCESS_UNKNOWN = 80
-    SIGNAL_TCP_DISCOVERY = 81
-    SIGNAL_HANDSHAKE_SEEN = 82
-    SIGNAL_HANDSHAKE_SPAN = 83
-    SIGNAL_HANDSHAKE_UNSAMPLED = 84
-    SIGNAL_HANDSHAKE_NO_SPAN = 85
-    SIGNAL_HANDSHAKE_DISCOVERY = 86
-    SIGNAL_HANDSHAKE_NO_CALL = 87
-    SIGNAL_HANDSHAKE_ROLE_UNKNOWN = 88
-    SIGNAL_HANDSHAKE_FAILED = 89
-    SIGNAL_HANDSHAKE_IN_FLIGHT = 90
-    SIGNAL_LOOKUP_SEEN = 91
-    SIGNAL_LOOKUP_SPAN = 92
-    SIGNAL_LOOKUP_UNSAMPLED = 93
-    SIGNAL_LOOKUP_NO_SPAN = 94
-    SIGNAL_LOOKUP_DISCOVERY = 95
-    SIGNAL_LOOKUP_FAILED = 96
-    EXPORT_SEEN = 97
-    EXPORT_PASSED = 98
-    EXPORT_QUEUE_FULL = 99
-    EXPORT_FAILED = 100
-    EXPORT_EXPIRED = 101
-    EXPORT_REJECTED = 102
-    EXPORT_SHUTDOWN = 103
-    EXPORT_IN_FLIGHT = 104
-    EXPORT_POINTS_SEEN = 105
-    EXPORT_POINTS_PASSED = 106
-    EXPORT_POINTS_QUEUE_FULL = 107
-    EXPORT_POINTS_FAILED = 108
-    EXPORT_POINTS_EXPIRED = 109
-    EXPORT_POINTS_REJECTED = 110
-    EXPORT_POINTS_SHUTDOWN = 111
-    EXPORT_POINTS_IN_FLIGHT = 112
+    CONNECTS_FULL = 42
+    TCP_SOCKETS_FULL = 43
+    TCP_ROLE_UNKNOWN = 44
+    TCP_PEER_LIMIT = 45
+    TCP_PEERS_FULL = 46
+    READER_EXCHANGE = 47
+    READER_PIECE = 48
+    READER_NOTICE = 49
+    READER_LOOKUP = 50
+    READER_DATAGRAM = 51
+    READER_MALFORMED = 52
+    PROCESS_UNKNOWN = 53
+    PROCESS_EVICTED = 54
+    PROTOCOL_PASSED = 55
+    PROTOCOL_UNKNOWN = 56
+    PROTOCOL_UNSUPPORTED = 57
+    PROTOCOL_DISCOVERY = 58
+    PROTOCOL_UNPARSED = 59
+    PROTOCOL_STREAM_CALL = 60
+    PROTOCOL_STREAM_UNKNOWN = 61
+    PROTOCOL_STREAM_UNSUPPORTED = 62
+    PROTOCOL_STREAM_DISCOVERY = 63
+    PROTOCOL_STREAM_UNPARSED = 64
+    PROTOCOL_STREAM_EVICTED = 65
+    PROTOCOL_AMENDED = 66
+    PROTOCOL_DATAGRAM_PASSED = 67
+    PROTOCOL_DATAGRAM_DISCOVERY = 68
+    PROTOCOL_DATAGRAM_UNMATCHED = 69
+    PROTOCOL_DATAGRAM_UNPARSED = 70
+    PROTOCOL_LOOKUP_SEEN = 71
+    PROTOCOL_LOOKUP_PASSED = 72
+    PROTOCOL_LOOKUP_IN_FLIGHT = 73
+    SIGNAL_SEEN = 74
+    SIGNAL_AGGREGATED = 75
+    SIGNAL_SPAN = 76
+    SIGNAL_UNSAMPLED = 77
+    SIGNAL_SPANS_OFF = 78
+    SIGNAL_ROLE_UNKNOWN = 79
+    SIGNAL_FAILED = 80
+    SIGNAL_TCP_PROCESS_UNKNOWN = 81
+    SIGNAL_TCP_DISCOVERY = 82
+    SIGNAL_HANDSHAKE_SEEN = 83
+    SIGNAL_HANDSHAKE_SPAN = 84
+    SIGNAL_HANDSHAKE_UNSAMPLED = 85
+    SIGNAL_HANDSHAKE_NO_SPAN = 86
+    SIGNAL_HANDSHAKE_DISCOVERY = 87
+    SIGNAL_HANDSHAKE_NO_CALL = 88
+    SIGNAL_HANDSHAKE_ROLE_UNKNOWN = 89
+    SIGNAL_HANDSHAKE_FAILED = 90
+    SIGNAL_HANDSHAKE_IN_FLIGHT = 91
+    SIGNAL_CONNECT_SEEN = 92
+    SIGNAL_CONNECT_SPAN = 93
+    SIGNAL_CONNECT_UNSAMPLED = 94
+    SIGNAL_CONNECT_FAILED = 95
+    SIGNAL_LOOKUP_SEEN = 96
+    SIGNAL_LOOKUP_SPAN = 97
+    SIGNAL_LOOKUP_UNSAMPLED = 98
+    SIGNAL_LOOKUP_NO_SPAN = 99
+    SIGNAL_LOOKUP_DISCOVERY = 100
+    SIGNAL_LOOKUP_FAILED = 101
+    EXPORT_SEEN = 102
+    EXPORT_PASSED = 103
+    EXPORT_QUEUE_FULL = 104
+    EXPORT_FAILED = 105
+    EXPORT_EXPIRED = 106
+    EXPORT_REJECTED = 107
+    EXPORT_SHUTDOWN = 108
+    EXPORT_IN_FLIGHT = 109
+    EXPORT_POINTS_SEEN = 110
+    EXPORT_POINTS_PASSED = 111
+    EXPORT_POINTS_QUEUE_FULL = 112
+    EXPORT_POINTS_FAILED = 113
+    EXPORT_POINTS_EXPIRED = 114
+    EXPORT_POINTS_REJECTED = 115
+    EXPORT_POINTS_SHUTDOWN = 116
+    EXPORT_POINTS_IN_FLIGHT = 117
 
 
-KERNEL_ENTRIES = 46
+KERNEL_ENTRIES = 47
 
 
 class Description(NamedTuple):
@@ -223,6 +228,8 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "TCP's counters did not settle who connected (fast open with data, restored sockets)."),
     Description("kernel", "process", "dropped", "processes_full",
         "The map of processes is full (capture.processes); the process is captured undecided."),
+    Description("kernel", "connection", "dropped", "connects_full",
+        "Too many connections were being made (capture.connections): this one has no `socket connect`."),
     Description("kernel", "socket", "dropped", "sockets_full",
         "The map of TCP sockets is full (network.tcp.connections); its `ebpf.tcp.*` metrics lack this one."),
     Description("kernel", "socket", "dropped", "role_unknown",
@@ -321,6 +328,14 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "Handshakes that made no span, and perhaps no metric, because of an error in the agent itself."),
     Description("signal", "handshake", "in_flight", "",
         "Handshakes of clients that wait for the first call of their connection (a gauge)."),
+    Description("signal", "connection", "seen", "",
+        "Connections of clients whose first call says how they were made."),
+    Description("signal", "connection", "passed", "",
+        "Connections whose making became a span."),
+    Description("signal", "connection", "filtered", "unsampled",
+        "Connections whose span the sampler dropped, with their first call's."),
+    Description("signal", "connection", "dropped", "failed",
+        "Connections whose making became no span because of an error in the agent itself."),
     Description("signal", "lookup", "seen", "",
         "Lookups of names whose record was read."),
     Description("signal", "lookup", "passed", "",

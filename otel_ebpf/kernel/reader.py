@@ -73,9 +73,9 @@ class Reader:
     def _exchange(self, chunk: bytes, at: int, end: int, likeness: int) -> Exchange | None:
         fields = _unpack_exchange(chunk, at)
         request = at + _EXCHANGE_SIZE
-        response = request + fields[24]
-        path = response + fields[25]
-        stop = path + fields[26]
+        response = request + fields[30]
+        path = response + fields[31]
+        stop = path + fields[32]
         if stop > end:
             return None
         data = chunk[at + START : at + STOP]

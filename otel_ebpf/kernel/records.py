@@ -78,6 +78,12 @@ class Exchange(NamedTuple):
     response_end: int
     request_bytes: int
     response_bytes: int
+    waited: int  # microseconds; 0: not known
+    rtt: int  # the same
+    rtt_min: int  # the same
+    retransmits: int
+    connect_start: int  # with `Capture.CONNECTED`
+    connect_end: int
     request_head: int
     response_head: int
     request_captured: int
@@ -203,7 +209,7 @@ Record = Exchange | Piece | Close | ProcessSeen | Lookup | Datagram
 # version, the vantage, thread and ruleset are passed over: nothing here reads them from it.
 _HEADER = "2xHI8sIBBB49xQQQQ4x4x16s16s8s8sBB6x"
 HEADER = Struct("<" + _HEADER)
-EXCHANGE = Struct("<" + _HEADER + "QQQQQIIHHHH")
+EXCHANGE = Struct("<" + _HEADER + "QQQQQIIIIQQIIHHHH")
 PIECE = Struct("<" + _HEADER + "IHBxH6x")
 CLOSE = Struct("<" + _HEADER + "QQ")
 PROCESS = Struct("<" + _HEADER + "IIHH4x16s64s")

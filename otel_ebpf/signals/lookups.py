@@ -14,12 +14,13 @@ from typing import Final, NamedTuple
 
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.kernel.ledger import Entry, Shard
-from otel_ebpf.kernel.records import ContextSource, Lookup, LookupCall
+from otel_ebpf.kernel.records import ContextSource, Lookup
 from otel_ebpf.signals import names
 from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.endpoints import address_text
 from otel_ebpf.signals.instruments import HistogramSeries, Instrument, Instruments, Kind, NumberSeries
-from otel_ebpf.signals.lookup_names import error_of, question_of
+from otel_ebpf.signals.lookup_names import FORWARD, error_of, question_of
+from otel_ebpf.signals.recent_lookups import RecentLookups
 from otel_ebpf.signals.request_metrics import SECONDS_BOUNDS
 from otel_ebpf.signals.sampling import NO_PARENT, Sampler
 from otel_ebpf.signals.span import NO_ATTRIBUTES, Span, SpanKind, SpanTemplate
@@ -40,7 +41,6 @@ _FAILED = int(Entry.SIGNAL_LOOKUP_FAILED)
 
 _SERVED = int(ContextSource.SERVED)
 _DECIDED = int(ContextSource.DECIDED)
-_FORWARD = (int(LookupCall.GETADDRINFO), int(LookupCall.GETHOSTBYNAME), int(LookupCall.QUESTIONS))
 _SAMPLED = 1  # W3C trace flags
 _RANDOM = 2
 
@@ -56,7 +56,8 @@ class Lookups:
     """Takes lookups. One thread uses it. Never raises.
 
     `clock`, `sampler` and `emit` are those of the `SignalStage`; `instruments` None switches the metric off.
-    With `all_spans` lookups make spans that belong to no request, too. `answers` is told what was found.
+    With `all_spans` lookups make spans that belong to no request, too. `answers` and `recent` are told what
+    was found.
     """
 
     def __init__(  # noqa: PLR0917 (as a stage is given them)
@@ -68,6 +69,7 @@ class Lookups:
         emit: Callable[[Span], None] | None,
         all_spans: bool = True,
         answers: Answers | None = None,
+        recent: RecentLookups | None = None,
     ) -> None:
         self._counts = shard.counts
         self._clock = clock
@@ -75,6 +77,7 @@ class Lookups:
         self._emit = emit
         self._all = all_spans
         self._answers = answers
+        self._recent = recent
         self._shapes: dict[tuple[Service, str, str], _Shape] = {}
         self._durations: Instrument[HistogramSeries] | None = None
         self._retries: Instrument[NumberSeries] | None = None
@@ -119,6 +122,8 @@ class Lookups:
             return _DISCOVERY
         if self._answers is not None:
             self._answers.learn(record)
+        if self._recent is not None:
+            self._recent.learn(record)
         shape = self._shape(service, question_of(record), error_of(record.call, record.result))
         duration = max(record.end - record.time, 0)
         if shape.duration is not None:
@@ -172,7 +177,7 @@ def _name_server(record: Lookup) -> Attributes:
 
 
 def _answers(record: Lookup) -> Attributes:
-    if record.result or record.call not in _FORWARD:
+    if record.result or record.call not in FORWARD:
         return ()
     found = tuple(filter(None, (address_text(*one) for one in record.addresses)))
     return ((names.DNS_ANSWERS, found),) if found else ()

@@ -144,6 +144,25 @@ def test_ids_times_sizes_and_the_client_are_its_own() -> None:
     assert assert_same([followed(), other]) == 1
 
 
+def test_the_network_s_part_is_its_own() -> None:
+    first = followed(response_start=1200, rtt=250, rtt_min=90, waited=7000)
+    other = first._replace(response_start=1900, rtt=300, retransmits=2, waited=9000)
+    assert assert_same([first, other]) == 1
+    way = Way()
+    way.take(first, other)
+    assert [one.network for one in way.spans] == [(250, 90, 200, 7000, 0, 0), (300, 90, 900, 9000, 2, 0)]
+
+
+def test_a_connection_s_first_exchange_is_always_read() -> None:
+    first = followed(role=CLIENT, flags=int(Capture.CONNECTED), connect_start=200, connect_end=500)
+    every = [first, first._replace(connection=5), followed(role=CLIENT), followed(role=CLIENT)]
+    short, long = Way(), Way(short=False)
+    assert short.take(*every) == 1
+    assert long.take(*every) == 0
+    assert short.kinds() == long.kinds() == [3, 1, 3, 1, 3, 3]
+    assert short.ledger.totals() == long.ledger.totals()
+
+
 def test_a_trace_context_is_its_own() -> None:
     def traced(number: int) -> Exchange:
         trace, parent = number.to_bytes(16, "big"), number.to_bytes(8, "big")
@@ -312,6 +331,11 @@ records = st.builds(
     client_port=st.integers(0, 65535),
     source=st.sampled_from([ContextSource.ROOT, ContextSource.NONE]),
     response_bytes=st.integers(60, 1 << 40),
+    response_start=st.integers(0, 1 << 50),
+    waited=st.integers(0, 0xFFFFFFFF),
+    rtt_min=st.sampled_from([0, 0, 90]),
+    rtt=st.sampled_from([0, 1, 250, 0xFFFFFFFF]),
+    retransmits=st.sampled_from([0, 0, 3]),
 )
 
 

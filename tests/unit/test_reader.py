@@ -34,7 +34,7 @@ def packed(form: Struct, kind: int, *values: object) -> bytes:
 
 def exchange(request: bytes = b"GET", response: bytes = b"HTTP", path: bytes = b"/s", kind: int = 1) -> bytes:
     lengths = (len(request), len(response), len(path))
-    return packed(records.EXCHANGE, kind, 1, 2, 3, 4, 5, 6, 7, *lengths, 200) + request + response + path
+    return packed(records.EXCHANGE, kind, *range(1, 14), *lengths, 200) + request + response + path
 
 
 def read(*payloads: bytes) -> tuple[list[records.Record], list[int]]:

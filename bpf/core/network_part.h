@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network's part in an exchange: what TCP says of its socket at the first byte, and at the last.
+ * Nothing is read in between, and nothing at all without traces.network.
+ *
+ * Budget: 0.1 us a request of a server, half of it at the other end.
+ */
+#ifndef OTEL_EBPF_NETWORK_PART_H
+#define OTEL_EBPF_NETWORK_PART_H
+
+#include "connect.h"
+#include "connection.h"
+
+/*
+ * Microseconds for which no data had come any more when the socket was read. TCP stamps each segment that comes,
+ * to the microsecond, but those that go too, and the timer of delayed acknowledgements, which fires 40 ms after
+ * data that nobody reads. Of data alone it knows the tick: where the stamp is of another time, that has to do,
+ * and what is told is not more than it was.
+ */
+static __always_inline __u64 since_data(const struct tcp_sock *tp)
+{
+	__u64 since = bpf_ktime_get_ns() / 1000 - TCP_FIELD(tp, tcp_mstamp);
+	__u32 ticks = (__u32)bpf_jiffies64() - TCP_FIELD(tp, inet_conn.icsk_ack.lrcvtime);
+	__u64 least = ticks > 1 ? (ticks - 1) * tick / 1000 : 0;
+
+	return since > least ? since : least;
+}
+
+/* Plaintext of a TLS session was read from its socket a while ago, at `read_at`. 0: data has come since then. */
+static __always_inline __u32 had_waited(const struct connection *conn, __u64 read_at)
+{
+	__u64 since = since_data((const struct tcp_sock *)conn->record.header.socket), ago = 0;
+
+	if (conn->tls.phase != TLS_NONE)
+		ago = (bpf_ktime_get_boot_ns() - read_at) / 1000;
+	if (since < ago)
+		return 0;
+	since -= ago;
+	return since < 0xffffffff ? since ?: 1 : 0xffffffff;
+}
+
+static __always_inline bool has_network_part(const struct connection *conn)
+{
+	return network_part && conn->record.header.transport == TRANSPORT_TCP;
+}
+
+/* A client's connection is met, with its first bytes. What it sends again from when it was made on, is its first
+ * request's: that may have been sent before the hook. */
+static __always_inline void meet_connection(struct connection *conn, struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	struct connect connect = {};
+
+	if (!network_part)
+		return;
+	take_connect(&connect, (__u64)sk);
+	conn->connect_start = connect.start;
+	conn->connect_end = connect.end;
+	conn->retransmits = connect.end ? connect.retransmits : TCP_FIELD(tp, total_retrans);
+}
+
+/* An exchange begins; `now`: when its first byte passed. A client has nothing to send before that. */
+static __always_inline void begin_network_part(struct connection *conn, __u64 now)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)conn->record.header.socket;
+
+	if (!has_network_part(conn) || conn->record.header.role != ROLE_SERVER)
+		return;
+	conn->retransmits = TCP_FIELD(tp, total_retrans);
+	conn->record.waited = had_waited(conn, now);
+}
+
+/* It has ended. How the connection was made is told once. */
+static __always_inline void end_network_part(struct connection *conn)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)conn->record.header.socket;
+	struct exchange_record *record = &conn->record;
+	__u32 least, retransmits;
+
+	if (!has_network_part(conn))
+		return;
+	least = TCP_FIELD(tp, rtt_min.s[0].v);
+	retransmits = TCP_FIELD(tp, total_retrans);
+	record->rtt = TCP_FIELD(tp, srtt_us) >> 3;
+	record->rtt_min = least == 0xffffffff ? 0 : least;
+	record->retransmits = retransmits - conn->retransmits;
+	record->connect_start = conn->connect_start;
+	record->connect_end = conn->connect_end;
+	if (conn->connect_end)
+		record->header.flags |= CAPTURE_CONNECTED;
+	conn->connect_start = conn->connect_end = 0;
+	conn->retransmits = retransmits;
+}
+
+#endif
