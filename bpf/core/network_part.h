@@ -12,31 +12,28 @@
 #include "connection.h"
 
 /*
- * Microseconds for which no data had come any more when the socket was read. TCP stamps each segment that comes,
- * to the microsecond, but those that go too, and the timer of delayed acknowledgements, which fires 40 ms after
- * data that nobody reads. Of data alone it knows the tick: where the stamp is of another time, that has to do,
- * and what is told is not more than it was.
+ * Microseconds for which no data had come any more when the socket was read, to TCP's tick, and not more than it
+ * was: 0 is less than two. The stamp to the microsecond, tcp_mstamp, is no help: reading moves it
+ * (tcp_rcv_space_adjust), and so do segments without data.
  */
 static __always_inline __u64 since_data(const struct tcp_sock *tp)
 {
-	__u64 since = bpf_ktime_get_ns() / 1000 - TCP_FIELD(tp, tcp_mstamp);
 	__u32 ticks = (__u32)bpf_jiffies64() - TCP_FIELD(tp, inet_conn.icsk_ack.lrcvtime);
-	__u64 least = ticks > 1 ? (ticks - 1) * tick / 1000 : 0;
 
-	return since > least ? since : least;
+	return ticks > 1 ? (ticks - 1) * tick / 1000 : 0;
 }
 
-/* Plaintext of a TLS session was read from its socket a while ago, at `read_at`. 0: data has come since then. */
+/* Plaintext of a TLS session was read from its socket a while ago, at `read_at`. */
 static __always_inline __u32 had_waited(const struct connection *conn, __u64 read_at)
 {
 	__u64 since = since_data((const struct tcp_sock *)conn->record.header.socket), ago = 0;
 
-	if (conn->tls.phase != TLS_NONE)
+	if (since && conn->tls.phase != TLS_NONE)
 		ago = (bpf_ktime_get_boot_ns() - read_at) / 1000;
-	if (since < ago)
+	if (since <= ago)
 		return 0;
 	since -= ago;
-	return since < 0xffffffff ? since ?: 1 : 0xffffffff;
+	return since < 0xffffffff ? since : 0xffffffff;
 }
 
 static __always_inline bool has_network_part(const struct connection *conn)

@@ -108,7 +108,6 @@ struct minmax {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u64 tcp_mstamp; /* CLOCK_MONOTONIC us: of the last segment that came or went, or timer */
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;

@@ -159,7 +159,7 @@ struct exchange_record {
 	__u64 response_end; /* time of the last byte of the response */
 	__u64 request_bytes;
 	__u64 response_bytes; /* interim (1xx) responses included */
-	__u32 waited; /* us that the request had been there when it was read; 0: not known (core/network_part.h) */
+	__u32 waited; /* us that the request had been there when it was read, to the tick: core/network_part.h */
 	__u32 rtt; /* us, TCP's smoothed one at the end of the exchange; 0: not known */
 	__u32 rtt_min; /* us, the least one of the last minutes */
 	__u32 retransmits; /* segments that this end sent again during the exchange */

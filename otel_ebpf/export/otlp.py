@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Final
 
 from otel_ebpf.export.protobuf import attribute_block, delimited, text, varint
-from otel_ebpf.signals.names import NETWORK_PEER_PORT, REQUEST_WAIT, TCP_MIN_RTT, TCP_RTT, TIME_TO_FIRST_BYTE
+from otel_ebpf.signals.names import NETWORK_PEER_PORT, TCP_MIN_RTT, TCP_RTT, TIME_TO_FIRST_BYTE
 from otel_ebpf.signals.network_part import NetworkPart, part_attributes
 from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock, Span, SpanTemplate
 
@@ -35,12 +35,8 @@ def _head_of_double(name: str) -> bytes:
     return _ATTRIBUTE + varint(len(key) + 11) + key + b"\x12\x09\x21"
 
 
-_RTT_HEAD, _MIN_HEAD, _FIRST_HEAD, _WAIT_HEAD = map(
-    _head_of_double, (TCP_RTT, TCP_MIN_RTT, TIME_TO_FIRST_BYTE, REQUEST_WAIT)
-)
-_OF_CLIENT = Struct(f"<{len(_RTT_HEAD)}sd{len(_MIN_HEAD)}sd{len(_FIRST_HEAD)}sd")
-_of_client: Final = _OF_CLIENT.pack
-_of_server: Final = Struct(f"{_OF_CLIENT.format}{len(_WAIT_HEAD)}sd").pack
+_RTT_HEAD, _MIN_HEAD, _FIRST_HEAD = map(_head_of_double, (TCP_RTT, TCP_MIN_RTT, TIME_TO_FIRST_BYTE))
+_THREE: Final = Struct(f"<{len(_RTT_HEAD)}sd{len(_MIN_HEAD)}sd{len(_FIRST_HEAD)}sd").pack
 _LIMIT_64: Final = (1 << 64) - 1
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
@@ -80,22 +76,11 @@ def encode_span(span: Span) -> bytes:
 
 
 def _encode_part(part: NetworkPart) -> bytes:
-    """Encode the network's part: of most requests the same three or four attributes."""
+    """Encode the network's part: of most requests the same three attributes."""
     rtt, rtt_min, first_byte, waited, retransmits, looked_up = part
-    if retransmits or looked_up or not (rtt and rtt_min and first_byte):
+    if waited or retransmits or looked_up or not (rtt and rtt_min and first_byte):
         return attribute_block(_ATTRIBUTE, part_attributes(part))
-    if waited:
-        return _of_server(
-            _RTT_HEAD,
-            rtt / 1e6,
-            _MIN_HEAD,
-            rtt_min / 1e6,
-            _FIRST_HEAD,
-            first_byte / 1e9,
-            _WAIT_HEAD,
-            waited / 1e6,
-        )
-    return _of_client(_RTT_HEAD, rtt / 1e6, _MIN_HEAD, rtt_min / 1e6, _FIRST_HEAD, first_byte / 1e9)
+    return _THREE(_RTT_HEAD, rtt / 1e6, _MIN_HEAD, rtt_min / 1e6, _FIRST_HEAD, first_byte / 1e9)
 
 
 def _encode_template(template: SpanTemplate) -> bytes:

@@ -78,8 +78,8 @@ class Exchange(NamedTuple):
     response_end: int
     request_bytes: int
     response_bytes: int
-    waited: int  # microseconds; 0: not known
-    rtt: int  # the same
+    waited: int  # microseconds, to the kernel's tick; 0: less than two, or not known
+    rtt: int  # microseconds; 0: not known
     rtt_min: int  # the same
     retransmits: int
     connect_start: int  # with `Capture.CONNECTED`

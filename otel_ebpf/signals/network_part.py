@@ -15,7 +15,7 @@ _NS: Final = 1e9
 NetworkPart = tuple[int, int, int, int, int, int]
 """Smoothed round trip time and the least one in us; ns to the response's first byte; us that the request had
 waited when its server read it; segments sent again; ns of the lookup before its connection. 0: not known, or
-none."""
+none that can be told."""
 
 
 def part_attributes(part: NetworkPart) -> Attributes:
