@@ -30,7 +30,7 @@ from benchmarks.tracing import counting_receiver, only_pids, traced, wait_quiet
 from integration.harness.agent import Agent, AgentError
 from integration.harness.rungs import ALL_RUNGS
 
-LIMITS = {"socket_trace": 1.9}
+LIMITS = {"socket_trace": 1.8}
 READ_LIMITS = {"socket_trace": 1.1}
 COLUMNS = ("program", "ns/run", "runs/request", "ns/request")
 

@@ -5,9 +5,9 @@
  *
  * Hot path. Budget, by the kernel's own run-time statistics on the development hosts: 1.8 us a
  * request on nginx (a receive, two sends, one EAGAIN in five) and its excluded client (a send, a
- * receive), and 0.1 for the network's part. Of it 0.3 are empty programs' five runs, 0.3 three reads of
- * user memory (75 ns each at best), 0.2 the copy to the ring buffer, 0.1 three clock reads. A helper
- * costs 7 ns and what it does, a look-up in a hash map 25, one in an array nothing.
+ * receive). Of it 0.3 are empty programs' five runs, 0.3 three reads of user memory (75 ns each at
+ * best), 0.2 the copy to the ring buffer, 0.1 three clock reads. A helper costs 7 ns and what it does,
+ * a look-up in a hash map 25, one in an array nothing.
  */
 #ifndef OTEL_EBPF_EVENT_H
 #define OTEL_EBPF_EVENT_H

@@ -3,7 +3,7 @@
  * The network's part in an exchange: what TCP says of its socket at the first byte, and at the last.
  * Nothing is read in between, and nothing at all without traces.network.
  *
- * Budget: 0.1 us a request of a server, half of that a client's.
+ * Budget: 0.05 us a request.
  */
 #ifndef OTEL_EBPF_NETWORK_PART_H
 #define OTEL_EBPF_NETWORK_PART_H
