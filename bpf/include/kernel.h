@@ -224,6 +224,30 @@ struct thread_struct {
 #define THREAD_POINTER(task) BPF_CORE_READ(task, thread.uw.tp_value)
 #endif
 
+struct kernfs_node {
+	const char *name;
+};
+
+struct cgroup;
+struct cgroup_root;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	int level; /* 0 at the root */
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1]; /* as many as the kernel has controllers */
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -237,6 +261,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	const struct cred *cred;
+	struct css_set *cgroups;
 	char comm[16];
 	struct thread_struct thread;
 };

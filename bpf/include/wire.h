@@ -13,7 +13,7 @@
 
 #include <linux/types.h>
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 
 enum record_kind {
 	RECORD_EXCHANGE = 1, /* one request and its response */
@@ -190,6 +190,10 @@ _Static_assert(sizeof(struct close_record) == sizeof(struct record_header) + 16,
 #define PROCESS_ARGUMENTS_MAX 1024
 #define PROCESS_ENVIRONMENT_MAX 4096
 
+/* Names of a control group and of those it is in, the innermost first; empty at the hierarchy's root. */
+#define CGROUP_NAMES 3
+#define CGROUP_NAME_MAX 96 /* cri-containerd-, 64 digits, .scope */
+
 /* data: arguments (NUL separated), then environment (NUL separated). */
 struct process_record {
 	struct record_header header;
@@ -200,6 +204,8 @@ struct process_record {
 	__u32 reserved;
 	char command[16]; /* task->group_leader->comm */
 	char executable[64]; /* the last component of the executable's path */
+	char unified[CGROUP_NAMES][CGROUP_NAME_MAX]; /* in the hierarchy of version 2 */
+	char controlled[CGROUP_NAMES][CGROUP_NAME_MAX]; /* in one of version 1, where there is any */
 };
 
 /* By which of the C library's functions, which decides what `result` is. */

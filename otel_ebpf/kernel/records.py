@@ -160,6 +160,8 @@ class ProcessSeen(NamedTuple):
     executable: bytes
     arguments: bytes
     environment: bytes
+    unified: tuple[bytes, ...] = ()  # names of its control group in version 2, and of those that one is in
+    controlled: tuple[bytes, ...] = ()  # the same in version 1
 
 
 class Lookup(NamedTuple):
@@ -206,7 +208,7 @@ HEADER = Struct("<" + _HEADER)
 EXCHANGE = Struct("<" + _HEADER + "QQQQQIIHHHH")
 PIECE = Struct("<" + _HEADER + "IHBxH6x")
 CLOSE = Struct("<" + _HEADER + "QQ")
-PROCESS = Struct("<" + _HEADER + "IIHH4x16s64s")
+PROCESS = Struct("<" + _HEADER + "IIHH4x16s64s288s288s")
 LOOKUP = Struct("<" + _HEADER + "QiBB2x8s128s256s")
 DATAGRAM = Struct("<" + _HEADER + "IHBx512s")
 assert HEADER.size == 168
