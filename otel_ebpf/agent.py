@@ -26,6 +26,7 @@ from otel_ebpf.identity.naming import namers
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.selection import Selection
 from otel_ebpf.identity.services import Services
+from otel_ebpf.identity.sources import Sources
 from otel_ebpf.inject import inject_request
 from otel_ebpf.intake import Intake
 from otel_ebpf.kernel.attacher import Attacher
@@ -131,10 +132,12 @@ class Agent:
         self._started = time.time_ns()
         self._clock_offset = boot_to_unix_ns()
         self._placement = Placement()
+        self._sources = Sources(config)
 
     def start(self) -> None:
         """Attach, and make the exporters meanwhile. Raises KernelError, RungUnavailableError."""
         share_one_heap()
+        self._sources.start()
         with ThreadPoolExecutor(1, "build") as beside:
             building = beside.submit(self._build_pipeline, self.ledger)
             inject = inject_request(self._config, self._sampler)
@@ -182,6 +185,8 @@ class Agent:
             forgotten=self._forget,
             changed=self._likenesses.clear,
             shard=self._shard,
+            surroundings=self._sources.surroundings(),
+            wait_seconds=config.containers.wait_milliseconds / 1000,
         )
         instruments = Instruments(self._started, config.metrics.series_limit)
         counted = config.metrics.enabled and pipeline.wants_metrics
@@ -274,6 +279,8 @@ class Agent:
         self._tick()
         while self._take_batch() and time.monotonic() < deadline:
             pass
+        self._sources.stop()
+        self._intake.settle(at_once=True)
         if self._tcp is not None:
             self._tcp.finish()
         self._collect()

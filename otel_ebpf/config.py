@@ -21,6 +21,7 @@ Glob = Annotated[str, Meta(min_length=1, max_length=1024)]
 Pid = Annotated[int, Meta(ge=1, le=4194304)]  # PID_MAX_LIMIT, include/linux/threads.h
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
+SocketPath = Annotated[str, Meta(min_length=1, max_length=107)]  # sun_path of unix(7), without its NUL
 
 
 class ConfigError(Exception):
@@ -88,6 +89,27 @@ class NamingRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     match: Annotated[Match, Meta(description="Which processes the rule is for.")]
     name: Annotated[Name, Meta(description="Their `service.name`.")]
     namespace: Annotated[Name | None, Meta(description="Their `service.namespace`.")] = None
+
+
+class Containers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names, images and labels of containers, from who runs them."""
+
+    docker: Annotated[
+        tuple[SocketPath, ...],
+        Meta(max_length=8, description="Sockets of Docker daemons, asked where they are there."),
+    ] = ("/run/docker.sock",)
+    podman: Annotated[
+        tuple[SocketPath, ...], Meta(max_length=8, description="Sockets of Podman's API, the same.")
+    ] = ("/run/podman/podman.sock",)
+    wait_milliseconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10000,
+            description="How long what a process does is held for facts about its container or pod that have "
+            "not come yet. Then it is reported without them, and counted.",
+        ),
+    ] = 1000
 
 
 class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -385,6 +407,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[NamingRule, ...],
         Meta(max_length=1000, description="Names for services; the first rule that matches is used."),
     ] = ()
+    containers: Annotated[
+        Containers, Meta(description="Names, images and labels of containers, from who runs them.")
+    ] = Containers()
     capture: Annotated[Capture, Meta(description="How the kernel side captures, and how much.")] = Capture()
     tls: Annotated[Tls, Meta(description="Requests that are encrypted.")] = Tls()
     dns: Annotated[Dns, Meta(description="Lookups of names.")] = Dns()

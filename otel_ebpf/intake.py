@@ -32,6 +32,9 @@ from otel_ebpf.signals.stage import Known, SignalStage
 
 __all__ = ["Intake"]
 
+HELD_MAX: Final = 4096
+"""Records that are held at the same time: what is over has all processes go without their late facts."""
+
 _EXCHANGE: Final = int(Kind.EXCHANGE)
 _TLS: Final = int(Capture.TLS)
 
@@ -50,10 +53,14 @@ class Intake:
 
     def __post_init__(self) -> None:
         self._dns = DnsLookups(self.shard)
+        self._held: dict[tuple[int, int], list[Record]] = {}  # by process, in their order
+        self._held_records = 0
 
     def take(self, record: Record) -> None:
-        """Take one record to its end."""
-        if type(record) is Exchange:
+        """Take one record to its end, unless it is held because more may come to be known of its process."""
+        if not isinstance(record, ProcessSeen) and self.services.waits(record.vantage):
+            self._hold(record)
+        elif type(record) is Exchange:
             self._take_exchange(record)
         elif type(record) is Piece:
             self._take_piece(record)
@@ -72,6 +79,23 @@ class Intake:
             self.signals.handshakes.closed(record)
         else:
             self._take_dns(record)
+
+    def settle(self, *, at_once: bool = False) -> None:
+        """Take what was held for facts that have come meanwhile, or are waited for no longer."""
+        for key in self.services.settle(at_once=at_once):
+            held = self._held.pop(key, [])
+            self._held_records -= len(held)
+            for record in held:
+                self.take(record)
+
+    def _hold(self, record: Exchange | Piece | Close | Lookup | Datagram) -> None:
+        if self._held_records >= HELD_MAX:
+            self.settle(at_once=True)
+            self.take(record)
+            return
+        key = (record.vantage.process, record.vantage.process_start)
+        self._held.setdefault(key, []).append(record)
+        self._held_records += 1
 
     def _take_dns(self, record: Record) -> None:
         if type(record) is Lookup:
@@ -129,6 +153,7 @@ class Intake:
 
     def expire(self, now: int) -> None:
         """Take what nothing more came of; `now` is CLOCK_BOOTTIME in nanoseconds. Call ten times a second."""
+        self.settle()
         for call in self.protocols.expire(now):
             self.signals.call(call, self.services.service_of(call.record.vantage))
         self._take_lookups(self._dns.expire(now))

@@ -17,6 +17,7 @@ from otel_ebpf import __version__
 from otel_ebpf.identity.model import Attributes, AttributeValue, Process
 from otel_ebpf.identity.names import clean_name
 from otel_ebpf.identity.naming import Name, declared_attributes
+from otel_ebpf.identity.place_attributes import place_attributes
 from otel_ebpf.identity.process import read_file_of
 from otel_ebpf.identity.runtime import Runtime
 from otel_ebpf.identity.secrets import command_line
@@ -70,7 +71,8 @@ class Resources:
     """Makes resources. `added` is the agent's own OTEL_RESOURCE_ATTRIBUTES, which goes on every one.
 
     Who wins, where two say the same: what is observed of the process (process.*, telemetry.*), then
-    what the process declares itself, then `added`, then the host. `added` never names a service.
+    what the process declares itself, then its pod and container, then `added`, then the host. `added`
+    never names a service.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Resources:
         """Return the whole resource of one process. Never raises; what is unknown is left out."""
         found: dict[str, AttributeValue] = dict(self._host)
         found.update(self._added)
+        found.update((k, v) for k, v in place_attributes(process) if not k.startswith(_OBSERVED))
         for declared, value in declared_attributes(process).items():
             key = clean_name(declared)
             if key and not key.startswith(_OBSERVED):

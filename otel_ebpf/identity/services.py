@@ -25,6 +25,7 @@ from otel_ebpf.identity.naming import Namer, name_of, namers
 from otel_ebpf.identity.process import open_process, process_of, read_process
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.runtime import runtime_of
+from otel_ebpf.identity.surroundings import Surroundings
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import ProcessSeen
 from otel_ebpf.kernel.vantage import Vantage
@@ -34,6 +35,7 @@ __all__ = ["Services"]
 KEPT_SECONDS = 30.0
 CHECKED_AT_ONCE = 16
 VANTAGES_KEPT = 8192
+WAITING_MAX = 1024
 
 Key = tuple[int, int]  # (pid in the initial namespace, start in boot-time nanoseconds)
 
@@ -56,8 +58,11 @@ class Services:
     `decided(process, service, decision)` is called for each process when it becomes known (or is
     another program after exec), so that the kernel can be told; `forgotten(service)` when the
     last process of a service is gone; `changed()` when what `admitted` has said may no longer hold.
-    `clock` is monotonic, in seconds; `shard` counts the processes of which nothing is known, and those
-    that are forgotten for want of room.
+    `clock` is monotonic, in seconds; `shard` counts the processes of which nothing is known, those
+    that are forgotten for want of room, and those whose container's facts did not come in time.
+
+    Facts about where a process runs come from `surroundings`, and may come late: for `wait_seconds` its
+    records are then to be held (`waits`), until `settle` returns it.
     """
 
     def __init__(
@@ -72,7 +77,12 @@ class Services:
         changed: Callable[[], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
         shard: Shard | None = None,
+        surroundings: Surroundings | None = None,
+        wait_seconds: float = 0.0,
     ) -> None:
+        self._surroundings = surroundings or Surroundings()
+        self._wait_seconds = wait_seconds
+        self._waiting: dict[Key, tuple[float, Process]] = {}  # until when, with what is known
         self._resources = resources
         self._discovery = discovery
         self._order = tuple(namers() if order is None else order)
@@ -114,6 +124,31 @@ class Services:
                 self._found.clear()
             found = self._found[vantage] = known.service if allowed else None
             return found
+
+    def waits(self, vantage: Vantage) -> bool:
+        """Say whether facts about a record's process may still come, so that the record is to be held."""
+        if vantage not in self._found:
+            self.admitted(vantage)
+        return bool(self._waiting) and (vantage.process, vantage.process_start) in self._waiting
+
+    def settle(self, *, at_once: bool = False) -> list[Key]:
+        """Return the processes that are no longer waited for, as their facts have come or their time is over.
+
+        `at_once` waits for none any more. Call ten times a second.
+        """
+        now = self._clock()
+        settled = []
+        for key, (until, process) in list(self._waiting.items()):
+            placed, complete = self._surroundings.place(process)
+            if not complete and now < until and not at_once:
+                continue
+            del self._waiting[key]
+            if not complete:
+                self._counts[Entry.PROCESS_FACTS_LATE] += 1
+                self._surroundings.give_up(process)
+            self._remember(placed)
+            settled.append(key)
+        return settled
 
     def service_of(self, vantage: Vantage) -> Service:
         """Return the service of a record's process, whatever the rules say of it."""
@@ -192,6 +227,11 @@ class Services:
 
     def _remember(self, process: Process) -> _Known:
         key = (process.pid, process.start)
+        process, complete = self._surroundings.place(process)
+        waits = key in self._waiting or self._begins_to_wait(complete)
+        if waits:  # after exec for the same facts as before
+            until = self._waiting[key][0] if key in self._waiting else self._clock() + self._wait_seconds
+            self._waiting[key] = (until, process)
         runtime = runtime_of(process)
         name = name_of(process, self._order)
         resource = self._resources.of(process, name, runtime)
@@ -208,8 +248,17 @@ class Services:
         self._drop(before)  # after the new one was counted: it can be of the same service
         self._change()
         self._turn()
-        self._decided(process, service, known.decision)
+        if not waits:  # what a rule says of a container is not known before
+            self._decided(process, service, known.decision)
         return known
+
+    def _begins_to_wait(self, complete: bool) -> bool:
+        if complete:
+            return False
+        if len(self._waiting) < WAITING_MAX:
+            return True
+        self._counts[Entry.PROCESS_FACTS_LATE] += 1
+        return False
 
     def _change(self) -> None:
         self._found.clear()
