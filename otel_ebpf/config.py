@@ -112,6 +112,45 @@ class Containers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 1000
 
 
+class Kubernetes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names, owners and labels of this node's pods, from the API server."""
+
+    enabled: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Whether the API server is asked. `auto`: where the agent runs in a pod, that is "
+            "where `KUBERNETES_SERVICE_HOST` is set, and knows its node."
+        ),
+    ] = "auto"
+    node: Annotated[
+        str,
+        Meta(
+            max_length=253,
+            description="Name of this node, whose pods are followed. Empty: that of the variable "
+            "`K8S_NODE_NAME`.",
+        ),
+    ] = ""
+    cluster: Annotated[
+        str, Meta(max_length=255, description="`k8s.cluster.name` of all its pods. Empty: none.")
+    ] = ""
+    api_server: Annotated[
+        str,
+        Meta(
+            max_length=1024,
+            description="URL of the API server. Empty: that of `KUBERNETES_SERVICE_HOST` and "
+            "`KUBERNETES_SERVICE_PORT`.",
+        ),
+    ] = ""
+    credentials: Annotated[
+        str,
+        Meta(
+            max_length=1024,
+            description="Folder of the service account: its `token`, which is read anew for each request, "
+            "and `ca.crt`.",
+        ),
+    ] = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
 class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the kernel side captures, and how much."""
 
@@ -410,6 +449,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     containers: Annotated[
         Containers, Meta(description="Names, images and labels of containers, from who runs them.")
     ] = Containers()
+    kubernetes: Annotated[
+        Kubernetes, Meta(description="Names, owners and labels of this node's pods, from the API server.")
+    ] = Kubernetes()
     capture: Annotated[Capture, Meta(description="How the kernel side captures, and how much.")] = Capture()
     tls: Annotated[Tls, Meta(description="Requests that are encrypted.")] = Tls()
     dns: Annotated[Dns, Meta(description="Lookups of names.")] = Dns()

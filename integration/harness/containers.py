@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from integration.harness.limits import DIES_WITH_US, PATIENCE, slack, wait_until
+from integration.harness.ports import free_port, is_listening
+from integration.image.daemon import Daemon
 
 BUSYBOX = Path("/usr/bin/busybox")  # of Debian's busybox-static
 PAGE = b"here\n"
@@ -36,6 +39,30 @@ def serving(port: int) -> list[str]:
 def asking(port: int, mark: str) -> list[str]:
     """Return the command by which a container asks once, and ends."""
     return ["/bin/busybox", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}/?n={mark}"]
+
+
+@contextmanager
+def docker_with_image() -> Iterator[Daemon]:
+    """Run a Docker daemon that has the image."""
+    with tempfile.TemporaryDirectory(prefix="docker-") as folder, Daemon(Path(folder)) as daemon:
+        with tempfile.TemporaryFile() as root:
+            root.write(archive())
+            root.seek(0)
+            daemon.run("import", "-", f"{IMAGE}:1.2", stdin=root.fileno())
+        yield daemon
+
+
+@contextmanager
+def container_that_serves(docker: Daemon, *options: str) -> Iterator[tuple[str, int]]:
+    """Run a container that serves its page; yield its id and port."""
+    port = free_port()
+    words = ["run", "--detach", "--network=host", *options, f"{IMAGE}:1.2", *serving(port)]
+    identifier = docker.run(*words).strip()
+    try:
+        assert wait_until(lambda: is_listening(port))
+        yield identifier, port
+    finally:
+        docker.run("rm", "--force", identifier)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ _IN_ACTOR = frozenset(("name", "image", "oldName", "exitCode", "containerExitCod
 
 
 class DockerSource:
-    """The containers of one daemon, by its socket. `facts` and `may_know` are for any thread."""
+    """The containers of one daemon, by its socket. Everything is for any thread."""
 
     def __init__(self, path: str, runtime: str) -> None:
         self.runtime = runtime
@@ -55,9 +55,14 @@ class DockerSource:
         """Return what is known of a container."""
         return self._containers.get(identifier)
 
-    def may_know(self, runtime: str) -> bool:
-        """Whether facts about a container that some runtime ("" for unknown) runs may still come."""
-        return self._follower.hopeful and runtime in {"", self.runtime}
+    def serves(self, runtime: str) -> bool:
+        """Whether that runtime's containers ("" for unknown) may be this daemon's."""
+        return runtime in {"", self.runtime}
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether facts that are not there yet may come soon."""
+        return self._follower.hopeful
 
     def _follow(self, listed: Callable[[], None]) -> None:
         events = _UnixConnection(self._path)

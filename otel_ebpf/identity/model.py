@@ -35,7 +35,7 @@ class Pod:
     owners: tuple[tuple[str, str, str], ...] = ()  # (kind in lower case, name, uid), the innermost first
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
-    address: str = ""
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ def _of_pod(pod: Pod) -> Iterator[tuple[str, AttributeValue]]:
         (k8s.K8S_POD_NAME, pod.name),
         (k8s.K8S_NAMESPACE_NAME, pod.namespace),
         (k8s.K8S_NODE_NAME, pod.node),
+        (k8s.K8S_CLUSTER_NAME, pod.cluster),
     )
     yield from ((key, clean_name(value)) for key, value in told if value)
     for kind, name, uid in pod.owners:

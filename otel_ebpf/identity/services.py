@@ -26,6 +26,7 @@ from otel_ebpf.identity.process import open_process, process_of, read_process
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.runtime import runtime_of
 from otel_ebpf.identity.surroundings import Surroundings
+from otel_ebpf.identity.waiting import Key, Waiting
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import ProcessSeen
 from otel_ebpf.kernel.vantage import Vantage
@@ -35,9 +36,6 @@ __all__ = ["Services"]
 KEPT_SECONDS = 30.0
 CHECKED_AT_ONCE = 16
 VANTAGES_KEPT = 8192
-WAITING_MAX = 1024
-
-Key = tuple[int, int]  # (pid in the initial namespace, start in boot-time nanoseconds)
 
 
 class _Known(NamedTuple):
@@ -80,9 +78,8 @@ class Services:
         surroundings: Surroundings | None = None,
         wait_seconds: float = 0.0,
     ) -> None:
-        self._surroundings = surroundings or Surroundings()
-        self._wait_seconds = wait_seconds
-        self._waiting: dict[Key, tuple[float, Process]] = {}  # until when, with what is known
+        shard = shard or Shard()
+        self._waiting = Waiting(surroundings or Surroundings(), wait_seconds, clock, shard)
         self._resources = resources
         self._discovery = discovery
         self._order = tuple(namers() if order is None else order)
@@ -91,7 +88,7 @@ class Services:
         self._forgotten = forgotten
         self._changed = changed
         self._clock = clock
-        self._counts = (shard or Shard()).counts
+        self._counts = shard.counts
         # Two generations instead of a list by use: a look-up stays one dictionary read. What has not been
         # asked for since the last turn is in the older one, and leaves at the next.
         self._young: dict[Key, _Known] = {}
@@ -136,19 +133,10 @@ class Services:
 
         `at_once` waits for none any more. Call ten times a second.
         """
-        now = self._clock()
-        settled = []
-        for key, (until, process) in list(self._waiting.items()):
-            placed, complete = self._surroundings.place(process)
-            if not complete and now < until and not at_once:
-                continue
-            del self._waiting[key]
-            if not complete:
-                self._counts[Entry.PROCESS_FACTS_LATE] += 1
-                self._surroundings.give_up(process)
-            self._remember(placed)
-            settled.append(key)
-        return settled
+        settled = self._waiting.settled(at_once=at_once)
+        for _, process in settled:
+            self._remember(process)
+        return [key for key, _ in settled]
 
     def service_of(self, vantage: Vantage) -> Service:
         """Return the service of a record's process, whatever the rules say of it."""
@@ -197,6 +185,8 @@ class Services:
             self._left.discard(key)
             self._drop(self._young.pop(key, None) or self._old.get(key))
             self._old.pop(key, None)
+        for process in self._waiting.improved(CHECKED_AT_ONCE):
+            self._remember(process)
         if not self._unchecked:
             self._unchecked = [*self._young, *self._old]
         for _ in range(min(CHECKED_AT_ONCE, len(self._unchecked))):
@@ -227,11 +217,7 @@ class Services:
 
     def _remember(self, process: Process) -> _Known:
         key = (process.pid, process.start)
-        process, complete = self._surroundings.place(process)
-        waits = key in self._waiting or self._begins_to_wait(complete)
-        if waits:  # after exec for the same facts as before
-            until = self._waiting[key][0] if key in self._waiting else self._clock() + self._wait_seconds
-            self._waiting[key] = (until, process)
+        process, waits = self._waiting.take(process)
         runtime = runtime_of(process)
         name = name_of(process, self._order)
         resource = self._resources.of(process, name, runtime)
@@ -252,14 +238,6 @@ class Services:
             self._decided(process, service, known.decision)
         return known
 
-    def _begins_to_wait(self, complete: bool) -> bool:
-        if complete:
-            return False
-        if len(self._waiting) < WAITING_MAX:
-            return True
-        self._counts[Entry.PROCESS_FACTS_LATE] += 1
-        return False
-
     def _change(self) -> None:
         self._found.clear()
         self._changed()
@@ -278,6 +256,7 @@ class Services:
     def _leave(self, key: Key) -> None:
         if key not in self._left and (key in self._young or key in self._old):
             self._left.add(key)
+            self._waiting.forget(key)
             self._leaving.append((self._clock() + KEPT_SECONDS, key))
 
     def _drop(self, known: _Known | None) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Mapping
 
-from otel_ebpf.config import Config
+from otel_ebpf.config import Config, Kubernetes
+from otel_ebpf.identity.api_server import ApiServer
 from otel_ebpf.identity.docker import DockerSource
+from otel_ebpf.identity.kubernetes import PodsOfNode
 from otel_ebpf.identity.surroundings import Surroundings
 
 __all__ = ["Sources"]
+
+logger = logging.getLogger(__name__)
 
 _HOST = "/proc/1/root"  # the host's files, where the agent's container shares its processes
 
@@ -16,26 +22,46 @@ _HOST = "/proc/1/root"  # the host's files, where the agent's container shares i
 class Sources:
     """All sources: started before the first process is looked at, so that they know the most by then."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, variables: Mapping[str, str] = os.environ) -> None:
         asked = config.containers
         self._containers = [
             *(DockerSource(_where_it_is(path), "docker") for path in asked.docker),
             *(DockerSource(_where_it_is(path), "podman") for path in asked.podman),
         ]
+        self._pods = _pods(config.kubernetes, variables)
 
     def start(self) -> None:
-        """Begin to ask those that are there."""
-        for source in self._containers:
+        """Begin to ask."""
+        for source in self._all():
             source.start()
 
     def stop(self) -> None:
         """Ask no more."""
-        for source in self._containers:
+        for source in self._all():
             source.stop()
 
     def surroundings(self) -> Surroundings:
         """Return what puts together what they say."""
-        return Surroundings(self._containers)
+        return Surroundings(self._containers, self._pods)
+
+    def _all(self) -> list[DockerSource | PodsOfNode]:
+        return [*self._containers, *([self._pods] if self._pods else [])]
+
+
+def _pods(config: Kubernetes, variables: Mapping[str, str]) -> PodsOfNode | None:
+    """Return who knows this node's pods; None where none is to be asked, or cannot be."""
+    if config.enabled == "off":
+        return None
+    host, port = (variables.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
+    inside = f"https://[{host}]:{port or 443}" if ":" in host else f"https://{host}:{port or 443}"
+    server = config.api_server or (inside if host else "")
+    node = config.node or variables.get("K8S_NODE_NAME", "")
+    if server and node:
+        return PodsOfNode(ApiServer(server, config.credentials), node, config.cluster)
+    if server or config.enabled == "on":
+        missing = "kubernetes.node, or the variable K8S_NODE_NAME" if server else "kubernetes.api_server"
+        logger.warning("pods have no names: set %s (docs/identity.md)", missing)
+    return None
 
 
 def _where_it_is(path: str) -> str:

@@ -11,8 +11,9 @@ from otel_ebpf.identity.naming import Name
 from otel_ebpf.identity.process import process_from_record
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.runtime import UNKNOWN
-from otel_ebpf.identity.services import WAITING_MAX, Services
+from otel_ebpf.identity.services import Services
 from otel_ebpf.identity.surroundings import Surroundings
+from otel_ebpf.identity.waiting import WAITING_MAX
 from otel_ebpf.kernel.ledger import Entry, Shard
 
 ID = "ab" * 32
@@ -30,19 +31,17 @@ class Told:
     def facts(self, identifier: str) -> Container | None:
         return self.known.get(identifier)
 
-    def may_know(self, runtime: str) -> bool:
-        return self.hopeful and runtime in {"", "docker"}
+    def serves(self, runtime: str) -> bool:
+        return runtime in {"", "docker"}
 
 
 class ToldPods:
     def __init__(self) -> None:
-        self.known: dict[str, tuple[Pod, Container]] = {}
+        self.known: dict[str, tuple[Pod, Container | None]] = {}
+        self.hopeful = True
 
-    def facts(self, uid: str, container: str) -> tuple[Pod, Container] | None:
+    def facts(self, uid: str, container: str) -> tuple[Pod, Container | None] | None:
         return self.known.get(uid)
-
-    def may_know(self) -> bool:
-        return True
 
 
 class Waiting:
@@ -107,6 +106,19 @@ def test_facts_that_do_not_come_are_counted() -> None:
     assert dict(waiting.services.service_of(vantage()).resource)["container.id"] == ID
 
 
+def test_facts_that_come_too_late_are_used_from_then_on() -> None:
+    waiting = Waiting()
+    waiting.services.seen(notice(unified=IN_DOCKER))
+    waiting.now = 1.0
+    waiting.services.settle()
+    waiting.services.sweep()
+    assert waiting.services.service_of(vantage()).name == "shop"
+    waiting.source.known[ID] = Container(ID, "docker", "till")
+    waiting.services.sweep()
+    assert waiting.services.service_of(vantage()).name == "till"
+    assert len(waiting.decided) == 2
+
+
 def test_no_more_than_a_number_of_processes_is_waited_for() -> None:
     waiting = Waiting()
     for pid in range(1, WAITING_MAX + 2):
@@ -137,13 +149,16 @@ def test_pods_are_known_by_their_source_and_containers_by_theirs() -> None:
     pods = ToldPods()
     surroundings = Surroundings([Told()], pods)
     path = f"/kubepods/besteffort/pod{UID}/{ID}"
-    placed, complete = surroundings.place(process(cgroup=path))
+    placed, complete, _ = surroundings.place(process(cgroup=path))
     assert (placed.pod, complete) == (Pod(UID), False)
+    pods.known[UID] = (Pod(UID, "till-1"), None)
+    placed, complete, _ = surroundings.place(process(cgroup=path))
+    assert (placed.pod, complete) == (Pod(UID, "till-1"), False), "its containers are not known yet"
     pods.known[UID] = (
         Pod(UID, "till-1", "sales", "node-1"),
         Container("", "containerd", "web", "till", ("2",)),
     )
-    placed, complete = surroundings.place(process(cgroup=path))
+    placed, complete, _ = surroundings.place(process(cgroup=path))
     assert complete
     assert placed.pod == Pod(UID, "till-1", "sales", "node-1")
     assert placed.container == Container(ID, "containerd", "web", "till", ("2",))
