@@ -23,6 +23,7 @@ from otel_ebpf.export.pipeline import STOP_SECONDS, Pipeline
 from otel_ebpf.identity.discovery import Discovery
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.identity.naming import namers
+from otel_ebpf.identity.own_traces import OwnTraces
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.selection import Selection
 from otel_ebpf.identity.services import Services
@@ -177,6 +178,7 @@ class Agent:
 
     def _make_stages(self, pipeline: Pipeline) -> None:
         config, environment = self._config, self._environment
+        own_traces = OwnTraces()
         self._services = Services(
             Resources(environment.resource_attributes),
             self._discovery,
@@ -187,6 +189,7 @@ class Agent:
             shard=self._shard,
             surroundings=self._sources.surroundings(),
             wait_seconds=config.containers.wait_milliseconds / 1000,
+            own_traces=own_traces,
         )
         instruments = Instruments(self._started, config.metrics.series_limit)
         counted = config.metrics.enabled and pipeline.wants_metrics
@@ -200,6 +203,7 @@ class Agent:
             self._ids,
             self._control,
             self._unsupported,
+            self._overheard,
             max_connections=config.capture.connections,
         )
         self._signals = SignalStage(
@@ -212,6 +216,8 @@ class Agent:
             pipeline.emit if config.traces.enabled and pipeline.wants_spans else None,
             self._likenesses.clear,
             config.dns.spans,
+            own_traces.services if config.instrumented.traces == "leave" else frozenset(),
+            own_traces.services if config.instrumented.metrics == "leave" else frozenset(),
         )
         self._intake = Intake(
             shard=self._shard,
@@ -221,6 +227,7 @@ class Agent:
             likenesses=self._likenesses,
             protocols=self._protocols,
             signals=self._signals,
+            own_traces=own_traces,
         )
         own = config.telemetry.metrics and pipeline.wants_metrics
         self._collection = Collection(
@@ -352,6 +359,9 @@ class Agent:
 
     def _forget(self, service: Service) -> None:
         self._signals.forget(service)
+
+    def _overheard(self, record: Exchange | Piece) -> None:
+        self._intake.overheard(record)
 
     def _unsupported(self, record: Exchange | Piece, protocol: str) -> None:
         self._signals.handshakes.closed(record)  # no call will come

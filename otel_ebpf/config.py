@@ -400,6 +400,19 @@ class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tcp: Annotated[TcpMetrics, Meta(description="TCP's health, by service and peer.")] = TcpMetrics()
 
 
+class Instrumented(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Services that export spans of their own, by OTLP: which signals are left to them."""
+
+    traces: Annotated[
+        Literal["leave", "make"],
+        Meta(description="Their spans: `leave` makes none of what they do, `make` makes them all the same."),
+    ] = "leave"
+    metrics: Annotated[
+        Literal["leave", "make"],
+        Meta(description="The same of the metrics of their requests. Those of the network are always made."),
+    ] = "make"
+
+
 class Redaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is hidden in what is exported, beyond what the conventions already hide."""
 
@@ -460,6 +473,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: Annotated[Metrics, Meta(description="Metrics of the observed services.")] = Metrics()
     network: Annotated[Network, Meta(description="What the network does to the observed services.")] = (
         Network()
+    )
+    instrumented: Annotated[Instrumented, Meta(description="Services that export spans of their own.")] = (
+        Instrumented()
     )
     redaction: Annotated[Redaction, Meta(description="What is hidden in what is exported.")] = Redaction()
     telemetry: Annotated[Telemetry, Meta(description="What the agent tells of itself.")] = Telemetry()

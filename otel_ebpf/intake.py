@@ -11,6 +11,7 @@ from typing import Final
 
 from otel_ebpf.control import Control
 from otel_ebpf.identity.model import Service
+from otel_ebpf.identity.own_traces import OwnTraces, is_export_path, overhears_export
 from otel_ebpf.identity.services import Services
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.likeness import Likenesses
@@ -26,6 +27,7 @@ from otel_ebpf.kernel.records import (
     Record,
 )
 from otel_ebpf.probing.watch import Watch
+from otel_ebpf.protocols.calls import Call
 from otel_ebpf.protocols.dns_lookups import DnsLookups
 from otel_ebpf.protocols.stage import ProtocolStage
 from otel_ebpf.signals.stage import Known, SignalStage
@@ -50,6 +52,7 @@ class Intake:
     likenesses: Likenesses
     protocols: ProtocolStage
     signals: SignalStage
+    own_traces: OwnTraces
 
     def __post_init__(self) -> None:
         self._dns = DnsLookups(self.shard)
@@ -128,6 +131,7 @@ class Intake:
         call = self.protocols.exchange(record)
         if call is None:
             return
+        self._look_for_export(call, service)
         plan = self.signals.call(call, service)
         if plan is not None and plan.settled and (bound := self.protocols.body_bound(record)) >= 0:
             known = Known(plan, record.request_head, record.response_head, bound)
@@ -149,7 +153,20 @@ class Intake:
             self.control.ignore(record.socket, record.connection)
             return
         for call in self.protocols.piece(record):
-            self.signals.call(call, self.services.service_of(call.record.vantage))
+            service = self.services.service_of(call.record.vantage)
+            self._look_for_export(call, service)
+            self.signals.call(call, service)
+
+    def _look_for_export(self, call: Call, service: Service) -> None:
+        request, _, body, _ = call.value
+        if body > 0 and request.method == "POST" and is_export_path(request.path):
+            self.own_traces.exported(call.record.vantage, service)
+
+    def overheard(self, record: Exchange | Piece) -> None:
+        """Take a record of a connection whose protocol is recognised and not read."""
+        data = record.data if isinstance(record, Piece) else record.request
+        if overhears_export(data):
+            self.own_traces.exported(record.vantage, self.services.service_of(record.vantage))
 
     def expire(self, now: int) -> None:
         """Take what nothing more came of; `now` is CLOCK_BOOTTIME in nanoseconds. Call ten times a second."""

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from otel_ebpf.identity.discovery import Decision, Discovery
 from otel_ebpf.identity.model import Attributes, Process, Service
 from otel_ebpf.identity.naming import Namer, name_of, namers
+from otel_ebpf.identity.own_traces import OwnTraces
 from otel_ebpf.identity.process import open_process, process_of, read_process
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.runtime import runtime_of
@@ -77,7 +78,9 @@ class Services:
         shard: Shard | None = None,
         surroundings: Surroundings | None = None,
         wait_seconds: float = 0.0,
+        own_traces: OwnTraces | None = None,
     ) -> None:
+        self._own_traces = own_traces or OwnTraces()
         shard = shard or Shard()
         self._waiting = Waiting(surroundings or Surroundings(), wait_seconds, clock, shard)
         self._resources = resources
@@ -168,6 +171,7 @@ class Services:
 
     def seen(self, record: ProcessSeen) -> Service:
         """Take the kernel's notice of a process: its first I/O on a socket, again after each exec."""
+        self._own_traces.restarted((record.process, record.process_start))
         return self._remember(process_of(record)).service
 
     def exited(self, record: ProcessSeen) -> None:
@@ -231,6 +235,7 @@ class Services:
         known = _Known(service, self._discovery.decide(process), process.visible_pid)
         self._young[key] = known
         self._old.pop(key, None)
+        self._own_traces.named(key, service)
         self._drop(before)  # after the new one was counted: it can be of the same service
         self._change()
         self._turn()
@@ -271,6 +276,7 @@ class Services:
             return
         del self._processes[service]
         del self._by_resource[service.resource]
+        self._own_traces.services.discard(service)
         self._forgotten(service)
 
 

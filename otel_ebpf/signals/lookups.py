@@ -9,7 +9,7 @@ Books (`Shard`): signal_lookup_seen = _span + _unsampled + _no_span + _discovery
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final, NamedTuple
 
 from otel_ebpf.identity.model import Attributes, Service
@@ -68,7 +68,9 @@ class Lookups:
         emit: Callable[[Span], None] | None,
         all_spans: bool = True,
         answers: Answers | None = None,
+        self_traced: Set[Service] = frozenset(),
     ) -> None:
+        self._self_traced = self_traced
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
@@ -130,7 +132,9 @@ class Lookups:
             if instrument is not None and number:
                 instrument.series(service, _name_server(record)).add(number)
         source = record.context_source
-        if self._emit is None or not (self._all or source & ~_DECIDED == _SERVED):
+        if self._emit is None or service in self._self_traced:
+            return _NO_SPAN
+        if not (self._all or source & ~_DECIDED == _SERVED):
             return _NO_SPAN
         if not self._sample(record.trace_id, record.parent_id, record.trace_flags, source):
             return _UNSAMPLED

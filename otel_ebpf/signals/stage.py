@@ -11,7 +11,7 @@ these what the metrics have. TLS handshakes and lookups of names have books of t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import NamedTuple
 
 from otel_ebpf.identity.model import Service
@@ -65,7 +65,8 @@ class SignalStage:
     off, `emit` None spans. `emit` takes the spans; it must not block. `rerouted` is called when what was
     `Known` is so no longer: routes that were found before have become others. `handshakes` is to be told
     of TLS handshakes, and of connections that have ended, `lookups` of names that were looked up, of which
-    `lookup_spans` says which make spans (`dns.spans`).
+    `lookup_spans` says which make spans (`dns.spans`). Of services that are `self_traced` none are made, and
+    the requests of those that are `self_measured` are in no metric.
     """
 
     def __init__(  # noqa: PLR0917 (a stage is given its neighbours in the order of the way)
@@ -79,11 +80,15 @@ class SignalStage:
         emit: Callable[[Span], None] | None,
         rerouted: Callable[[], None] = _nothing,
         lookup_spans: str = "all",
+        self_traced: Set[Service] = frozenset(),
+        self_measured: Set[Service] = frozenset(),
     ) -> None:
+        self._self_traced = self_traced
+        self._self_measured = self_measured
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
-        self.handshakes = Handshakes(shard, clock, sampler, metrics, emit)
+        self.handshakes = Handshakes(shard, clock, sampler, metrics, emit, self_traced=self_traced)
         answers = Answers()
         self.lookups = Lookups(
             shard,
@@ -93,6 +98,7 @@ class SignalStage:
             emit if lookup_spans != "none" else None,
             lookup_spans == "all",
             answers,
+            self_traced,
         )
         self._http = HttpSpans(
             routes, redaction, rerouted, server_names=self.handshakes.server_names, answers=answers
@@ -153,6 +159,7 @@ class SignalStage:
         record = self._metrics.record if self._metrics is not None else None
         unparented = self._metrics.unparented if self._metrics is not None else _nothing
         offset = self._clock()
+        self_traced, self_measured = self._self_traced, self._self_measured  # mostly empty
         for (
             known, start, end, request_bytes, response_bytes,
             address, port, trace_id, span_id, parent_id, flags, source,
@@ -162,7 +169,7 @@ class SignalStage:
                 duration = end - start
                 if duration < 0:  # noqa: PLR1730 (max() costs a call): nothing came after the first byte
                     duration = 0
-                if record is not None:
+                if record is not None and not (self_measured and plan.shape.service in self_measured):
                     body = request_bytes - request_head
                     record(
                         plan.shape, duration, body if body < bound else bound, response_bytes - response_head
@@ -170,7 +177,7 @@ class SignalStage:
                     counts[_AGGREGATED] += 1
                     if source in UNPARENTED and plan.shape.kind == _CLIENT:
                         unparented(plan.shape.service, source)
-                if emit is None:
+                if emit is None or (self_traced and plan.shape.service in self_traced):
                     counts[_SPANS_OFF] += 1
                 elif sample(trace_id, parent_id, flags, source):
                     begun = start + offset

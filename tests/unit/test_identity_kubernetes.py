@@ -213,7 +213,7 @@ def test_a_static_pod_is_found_by_its_manifest() -> None:
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
+    max_leaves=4,
 )
 PARTS = ("uid", "annotations", "labels", "containers", "containerStatuses", "state", "name", "containerID")
 
