@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ebpf.collection import Collection, Own
 from otel_ebpf.config import Config
@@ -59,6 +59,9 @@ from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.signals.stage import SignalStage
 from otel_ebpf.signals.tcp_metrics import TcpMetrics
 from otel_ebpf.tcp_health import TcpHealth
+
+if TYPE_CHECKING:
+    from otel_ebpf.process_health import ProcessHealth
 
 __all__ = ["Agent", "attach_request"]
 
@@ -174,6 +177,7 @@ class Agent:
         self._pipeline = pipeline
         self._make_stages(pipeline)
         self._tcp = self._make_tcp(attached)
+        self._processes = self._make_processes()
         pipeline.start()
 
     def _make_stages(self, pipeline: Pipeline) -> None:
@@ -249,6 +253,15 @@ class Agent:
         health.start()
         return health
 
+    def _make_processes(self) -> ProcessHealth | None:
+        if self._metrics is None or not self._config.metrics.processes:
+            return None
+        # psutil and what belongs to it: 2 MB.
+        from otel_ebpf.process_health import ProcessHealth  # noqa: PLC0415
+        from otel_ebpf.signals.process_metrics import ProcessMetrics  # noqa: PLC0415
+
+        return ProcessHealth(self._services, ProcessMetrics(self._metrics.instruments))
+
     def run(self) -> None:
         """Read until `stopping` is set."""
         interval = self._environment.metric_export_interval_ms / 1000
@@ -270,6 +283,8 @@ class Agent:
                 self._tick()
                 if self._tcp is not None:
                     self._tcp.tick(collection - now)
+                if self._processes is not None:
+                    self._processes.tick(collection - now)
             if now >= second:
                 second = now + 1.0
                 self._clock_offset = boot_to_unix_ns()
@@ -291,6 +306,8 @@ class Agent:
         if self._tcp is not None:
             self._tcp.finish()
         self._collect()
+        if self._processes is not None:
+            self._processes.stop()
         self._collection.stop()
         with ThreadPoolExecutor(1, "detach") as beside:
             kernel = self.totals()[:KERNEL_ENTRIES]  # gone with the hooks
@@ -341,6 +358,8 @@ class Agent:
                 metrics.set_active(service, attributes, number)
         if self._tcp is not None:
             self._tcp.collect()
+        if self._processes is not None:
+            self._processes.collect()
         self._collection.collect()
 
     def _active_requests(self) -> Mapping[tuple[Service, Attributes], int]:

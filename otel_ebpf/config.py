@@ -366,6 +366,13 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     active_requests: Annotated[
         bool, Meta(description="`http.server.active_requests`, for services where it is exact.")
     ] = True
+    processes: Annotated[
+        bool,
+        Meta(
+            description="What the observed processes take of the host: `process.cpu.time`, "
+            "`process.memory.usage`, `process.thread.count`, `process.unix.file_descriptor.count`."
+        ),
+    ] = False
 
 
 class TcpMetrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

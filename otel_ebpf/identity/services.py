@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from otel_ebpf.identity.discovery import Decision, Discovery
+from otel_ebpf.identity.discovery import Decision, Discovery, Verdict
 from otel_ebpf.identity.model import Attributes, Process, Service
 from otel_ebpf.identity.naming import Namer, name_of, namers
 from otel_ebpf.identity.own_traces import OwnTraces
@@ -32,7 +32,7 @@ from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import ProcessSeen
 from otel_ebpf.kernel.vantage import Vantage
 
-__all__ = ["Services"]
+__all__ = ["Observed", "Services"]
 
 KEPT_SECONDS = 30.0
 CHECKED_AT_ONCE = 16
@@ -44,6 +44,14 @@ class _Known(NamedTuple):
 
     service: Service
     decision: Decision
+    visible_pid: int
+
+
+class Observed(NamedTuple):
+    """A process that is observed and was there when it was last looked at."""
+
+    key: Key
+    service: Service
     visible_pid: int
 
 
@@ -163,6 +171,14 @@ class Services:
             return known.service
         found = read_process(visible, start, host_pid=process)
         return self._remember(found).service if found is not None else None
+
+    def observed(self) -> list[Observed]:
+        """Return the processes that the rules let through, on whatever port."""
+        return [
+            Observed(key, known.service, known.visible_pid)
+            for key, known in {**self._old, **self._young}.items()
+            if known.visible_pid and known.decision.verdict is not Verdict.OFF
+        ]
 
     def lets_through(self, process: int, start: int, port: int) -> bool:
         """Say what the discovery rules say of a known process's connections of that service port."""

@@ -6,6 +6,7 @@ here does not leave the process: tests/unit/test_signals_names.py holds the code
 
 from __future__ import annotations
 
+from opentelemetry.semconv._incubating.attributes.cpu_attributes import CPU_MODE
 from opentelemetry.semconv._incubating.attributes.dns_attributes import DNS_ANSWERS, DNS_QUESTION_NAME
 from opentelemetry.semconv._incubating.attributes.network_attributes import NETWORK_IO_DIRECTION
 from opentelemetry.semconv._incubating.attributes.tls_attributes import (
@@ -21,6 +22,12 @@ from opentelemetry.semconv._incubating.metrics.http_metrics import (
     HTTP_SERVER_ACTIVE_REQUESTS,
     HTTP_SERVER_REQUEST_BODY_SIZE,
     HTTP_SERVER_RESPONSE_BODY_SIZE,
+)
+from opentelemetry.semconv._incubating.metrics.process_metrics import (
+    PROCESS_CPU_TIME,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_THREAD_COUNT,
+    PROCESS_UNIX_FILE_DESCRIPTOR_COUNT,
 )
 from opentelemetry.semconv.attributes.client_attributes import CLIENT_ADDRESS
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
@@ -135,6 +142,7 @@ METRICS = frozenset(
 __all__ = [
     "ATTRIBUTES",
     "CLIENT_ADDRESS",
+    "CPU_MODE",
     "DNS_ANSWERS",
     "DNS_LOOKUP_DURATION",
     "DNS_QUESTION_NAME",
@@ -164,6 +172,10 @@ __all__ = [
     "NETWORK_PROTOCOL_VERSION",
     "NETWORK_TRANSPORT",
     "OTEL_METRIC_OVERFLOW",
+    "PROCESS_CPU_TIME",
+    "PROCESS_MEMORY_USAGE",
+    "PROCESS_THREAD_COUNT",
+    "PROCESS_UNIX_FILE_DESCRIPTOR_COUNT",
     "ROLE",
     "RUNTIME",
     "SERVER_ADDRESS",
