@@ -117,6 +117,25 @@ def test_without_a_socket_the_control_group_tells(start_agent: StartAgent, docke
     assert span.service == "busybox"
 
 
+def test_containers_are_selected(start_agent: StartAgent, docker: Daemon) -> None:
+    """By name, image and label: of containers of one image those that are meant, once they are known."""
+    rules = [{"container": "wanted-*", "image": f"{IMAGE}:1.*", "container_labels": ["tier=front*"]}]
+    config = {**_config(_path(docker)), "discovery": {"include": rules}}
+    traced = start_agent(RUNG, config=config)
+    wanted, other = "--label=tier=frontend", "--label=tier=back"
+    with (
+        container_that_serves(docker, "--name=wanted-1", wanted) as (_, port),
+        container_that_serves(docker, "--name=wanted-2", other) as (_, labelled),
+        container_that_serves(docker, "--name=other", wanted) as (_, named),
+        threaded() as server,
+    ):
+        ports = (port, labelled, named, server.port)
+        for one in ports:
+            drive(one, ["/"] * 2)
+        traced.backend.expect(2, port=port, kind=SERVER)
+        assert {span.port for span in traced.backend.spans()} == {port}
+
+
 class Door:
     """A socket in front of the daemon's, which lets nobody through before `open` is set."""
 

@@ -152,6 +152,20 @@ def test_owners_and_what_pods_say_of_themselves(
             assert {key: span.resource.get(key) for key in told} == told
 
 
+def test_pods_are_selected(start_agent: StartAgent, docker: Daemon, cluster: Cluster, account: Path) -> None:
+    """By namespace and label; what a rule says of a pod waits for what is known of it."""
+    config = _config(cluster.url, account)
+    config["discovery"] = {"include": [{"namespace": "sales", "pod_labels": ["tier=front*"]}]}
+    traced = start_agent(RUNG, config=config)
+    front = cluster.pod("front", None, ["web"], labels={"tier": "frontend"})
+    back = cluster.pod("back", None, ["web"], labels={"tier": "backend"})
+    with _container(docker, front) as (_, wanted), _container(docker, back) as (_, other):
+        for port in (wanted, other):
+            drive(port, ["/"] * 2)
+        traced.backend.expect(2, port=wanted, kind=SERVER)
+        assert {span.port for span in traced.backend.spans()} == {wanted}
+
+
 def test_a_status_that_comes_late(
     start_agent: StartAgent, docker: Daemon, cluster: Cluster, account: Path
 ) -> None:

@@ -32,6 +32,7 @@ from otel_ebpf.inject import inject_request
 from otel_ebpf.intake import Intake
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.clock import boot_to_unix_ns
+from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.injection import INJECT
 from otel_ebpf.kernel.ladder import TCP_STATE
 from otel_ebpf.kernel.ledger import Entry, Ledger
@@ -119,8 +120,14 @@ class Agent:
         build_pipeline: Callable[[Ledger], Pipeline],
         attacher: Attacher | None = None,
         metrics: bool = True,
+        *,
+        new_config: Callable[[], Config | None] = lambda: None,
     ) -> None:
-        """`metrics` is whether the pipeline will want any, which is known before it is built."""
+        """`metrics` is whether the pipeline will want any, which is known before it is built.
+
+        `new_config` is asked once a second for a configuration that takes the place of `config`.
+        """
+        self._new_config = new_config
         self.stopping = Event()
         self.ledger = Ledger()
         self.standings: tuple[Standing, ...] = ()
@@ -289,6 +296,8 @@ class Agent:
                 second = now + 1.0
                 self._clock_offset = boot_to_unix_ns()
                 self._services.sweep()
+                if (config := self._new_config()) is not None:
+                    self._reload(config)
                 self._placement.settle()
             if now >= collection:
                 collection = now + interval
@@ -378,6 +387,20 @@ class Agent:
 
     def _forget(self, service: Service) -> None:
         self._signals.forget(service)
+
+    def _reload(self, config: Config) -> None:
+        """Select and name by a new configuration; the rest of it is for the next start."""
+        discovery = Discovery(config.discovery)
+        if discovery.only_pids(BY_PROCESS_MAX) != self._discovery.only_pids(BY_PROCESS_MAX):
+            logger.warning("probes stay in the programs that they are in: start anew for others")
+        self._services.reload(discovery, namers(config.services))
+        self._discovery = discovery
+        try:
+            self._control.reload(discovery, config.tls.exclude_services)
+        except KernelError as error:
+            logger.error("the new rules are in force in part: %s", error)
+            return
+        logger.info("the configuration has been read again")
 
     def _overheard(self, record: Exchange | Piece) -> None:
         self._intake.overheard(record)

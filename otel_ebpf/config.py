@@ -31,6 +31,9 @@ class ConfigError(Exception):
     """
 
 
+Label = Annotated[str, Meta(min_length=2, max_length=1024, pattern=r"^[^=]+=")]
+
+
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule of discovery. All keys that are given must match; at least one must be given."""
 
@@ -55,6 +58,34 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             max_length=1024,
             description="Ports of the listening side of a connection, one of which must match.",
         ),
+    ] = ()
+    owner: Annotated[
+        Glob | None, Meta(description="Glob for the user that the process runs as: its name or its number.")
+    ] = None
+    service: Annotated[Glob | None, Meta(description="Glob for the `service.name`.")] = None
+    language: Annotated[
+        Glob | None, Meta(description="Glob for the language: `python`, `nodejs`, `java`, `go`, `ruby`, ...")
+    ] = None
+    unit: Annotated[
+        Glob | None, Meta(description="Glob for the systemd service, without `.service` and instance.")
+    ] = None
+    container: Annotated[Glob | None, Meta(description="Glob for the container's name.")] = None
+    image: Annotated[
+        Glob | None, Meta(description="Glob for the container's image: its name, or its name and tag.")
+    ] = None
+    container_labels: Annotated[
+        tuple[Label, ...],
+        Meta(
+            min_length=1,
+            max_length=64,
+            description="Labels of the container, all of which must match: `name=glob for the value`.",
+        ),
+    ] = ()
+    namespace: Annotated[Glob | None, Meta(description="Glob for the Kubernetes namespace.")] = None
+    pod: Annotated[Glob | None, Meta(description="Glob for the pod's name.")] = None
+    pod_labels: Annotated[
+        tuple[Label, ...],
+        Meta(min_length=1, max_length=64, description="Labels of the pod, as those of the container."),
     ] = ()
 
 

@@ -66,6 +66,7 @@ class OwnTraces:
         if self._sends.get(key):
             self.services.add(service)
 
-    def restarted(self, key: tuple[int, int]) -> None:
-        """By exec the process is another program."""
+    def restarted(self, key: tuple[int, int], service: Service) -> None:
+        """By exec the process is another program, and of another service."""
         self._sends.pop(key, None)
+        self.services.discard(service)

@@ -109,6 +109,7 @@ class Services:
         self._leaving: deque[tuple[float, Key]] = deque()  # by time: the delay is the same for all
         self._left: set[Key] = set()
         self._unchecked: list[Key] = []
+        self._stale: set[Key] = set()  # what the rules before the last `reload` have decided on
         self._number = 0
         # What was found by vantage, until any process comes, changes or goes: so what is in use is looked
         # for again, and does not age.
@@ -187,8 +188,18 @@ class Services:
 
     def seen(self, record: ProcessSeen) -> Service:
         """Take the kernel's notice of a process: its first I/O on a socket, again after each exec."""
-        self._own_traces.restarted((record.process, record.process_start))
-        return self._remember(process_of(record)).service
+        before = self.known(record.process, record.process_start)
+        service = self._remember(process_of(record)).service
+        if before is not None and before is not service:  # by exec
+            self._own_traces.restarted((record.process, record.process_start), service)
+        return service
+
+    def reload(self, discovery: Discovery, order: Iterable[tuple[str, Namer]]) -> None:
+        """Go by other rules. Each process is looked at anew with its next record, or its next notice."""
+        self._discovery = discovery
+        self._order = tuple(order)
+        self._stale = {*self._young, *self._old}
+        self._change()
 
     def exited(self, record: ProcessSeen) -> None:
         """Take the notice of a process's exit. It stays known for 30 s."""
@@ -218,6 +229,8 @@ class Services:
     def _known(self, vantage: Vantage) -> _Known:
         """Find a process that is known, or in /proc; make a bare one of what the record says."""
         key = (vantage.process, vantage.process_start)
+        if self._stale and key in self._stale:
+            self._look_again(key)
         known = self._young.get(key)
         if known is not None:
             return known
@@ -235,8 +248,17 @@ class Services:
         self._leave(key)
         return known
 
+    def _look_again(self, key: Key) -> None:
+        """Decide by the rules of now. What has ended stays as it was decided on."""
+        self._stale.discard(key)
+        known = self._young.get(key) or self._old.get(key)
+        process = read_process(known.visible_pid, key[1], host_pid=key[0]) if known is not None else None
+        if process is not None:
+            self._remember(process)
+
     def _remember(self, process: Process) -> _Known:
         key = (process.pid, process.start)
+        self._stale.discard(key)
         process, waits = self._waiting.take(process)
         runtime = runtime_of(process)
         name = name_of(process, self._order)
@@ -248,7 +270,9 @@ class Services:
             self._by_resource[resource] = service
         self._processes[service] = self._processes.get(service, 0) + 1
         before = self._young.get(key) or self._old.get(key)
-        known = _Known(service, self._discovery.decide(process), process.visible_pid)
+        known = _Known(
+            service, self._discovery.decide(process, service.name, service.language), process.visible_pid
+        )
         self._young[key] = known
         self._old.pop(key, None)
         self._own_traces.named(key, service)

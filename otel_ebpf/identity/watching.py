@@ -87,6 +87,7 @@ class Follower:
         self._stopping = Event()
         self._complained = False
         self._pause = FIRST_PAUSE_SECONDS
+        self._spread = random.Random()  # noqa: S311  not a secret: agents of a cluster are not to ask at once
         self.hopeful = True
         self._thread = Thread(target=self._run, name=name[:15], daemon=True)
 
@@ -107,7 +108,7 @@ class Follower:
             except (OSError, HTTPException, SourceError, ValueError, RecursionError) as error:
                 self._complain(error)
             self.hopeful = False
-            self._stopping.wait(self._pause * random.uniform(0.7, 1.3))  # noqa: S311  not a secret
+            self._stopping.wait(self._pause * self._spread.uniform(0.7, 1.3))
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _has_listed(self) -> None:

@@ -46,9 +46,11 @@ def test_who_receives_spans_passes_them_on(order: tuple[Role, ...]) -> None:
 def test_by_exec_it_is_another_program() -> None:
     own = OwnTraces()
     own.exported(vantage(role=int(Role.SERVER)), SERVICE)
-    own.restarted((4_000_000, 1_000_000_000))
+    own.restarted((4_000_000, 1_000_000_000), SERVICE)
     own.exported(vantage(role=int(Role.CLIENT)), SERVICE)
     assert own.services == {SERVICE}
+    own.restarted((4_000_000, 1_000_000_000), SERVICE)
+    assert own.services == set()
 
 
 def test_a_number_of_processes_is_remembered() -> None:
