@@ -45,9 +45,14 @@ static __always_inline struct cgroup *controlled_cgroup(struct css_set *set, str
 
 static __always_inline void copy_cgroup_names(struct process_record *record, struct task_struct *task)
 {
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	struct cgroup *unified = BPF_CORE_READ(set, dfl_cgrp);
+	struct css_set *set;
+	struct cgroup *unified;
 
+	record->unified[0][0] = record->controlled[0][0] = 0;
+	if (!bpf_core_field_exists(task->cgroups)) /* a kernel without CONFIG_CGROUPS */
+		return;
+	set = BPF_CORE_READ(task, cgroups);
+	unified = BPF_CORE_READ(set, dfl_cgrp);
 	copy_names(record->unified, unified);
 	copy_names(record->controlled, controlled_cgroup(set, unified));
 }

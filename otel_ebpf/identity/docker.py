@@ -8,9 +8,7 @@ moment later, when there would be nothing left to inspect.
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Mapping
-from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,7 +23,6 @@ LABELS_MAX = 128
 VALUE_CHARACTERS = 1024
 LIST_BYTES = 64 << 20
 EVENT_BYTES = 1 << 20
-TIMEOUT_SECONDS = 10.0
 
 _EVENTS = "/events?filters=" + quote(json.dumps({"type": ["container"]}))
 _HERE = frozenset(("create", "start", "init", "rename", "update"))
@@ -65,26 +62,19 @@ class DockerSource:
         return self._follower.hopeful
 
     def _follow(self, listed: Callable[[], None]) -> None:
-        events = _UnixConnection(self._path)
-        try:  # first, so that nothing is missed between the list and them
-            events.request("GET", _EVENTS, headers={"Host": "localhost"})
-            answer = _checked(events.getresponse())
-            self._list()
-            listed()
-            if events.sock is not None:
-                events.sock.settimeout(None)
-            while line := answer.readline(EVENT_BYTES):
-                self._take_event(object_of(line))
-        finally:
-            events.close()
+        if not _is_socket(self._path):
+            raise FileNotFoundError(self._path)
+        from otel_ebpf.identity.unix_http import asked  # noqa: PLC0415
 
-    def _list(self) -> None:
-        connection = _UnixConnection(self._path)
-        try:
-            connection.request("GET", "/containers/json?all=1", headers={"Host": "localhost"})
-            raw = _checked(connection.getresponse()).read(LIST_BYTES)
-        finally:
-            connection.close()
+        # Events first, so that nothing is missed between the list and them.
+        with asked(self._path, _EVENTS, patient=True) as events:
+            with asked(self._path, "/containers/json?all=1") as answer:
+                self._list(answer.read(LIST_BYTES))
+            listed()
+            while line := events.readline(EVENT_BYTES):
+                self._take_event(object_of(line))
+
+    def _list(self, raw: bytes) -> None:
         found = json.loads(raw)
         if not isinstance(found, list):
             raise SourceError("the list of containers is none")
@@ -128,28 +118,11 @@ def image_and_tags(reference: str) -> tuple[str, tuple[str, ...]]:
     return name[:at], (name[at + 1 :],)
 
 
-class _UnixConnection(HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(self._path)
-
-
 def _is_socket(path: str) -> bool:
     try:
         return Path(path).is_socket()
     except OSError:  # of a directory that cannot be looked into
         return False
-
-
-def _checked(answer: HTTPResponse) -> HTTPResponse:
-    if answer.status != 200:
-        raise SourceError(f"HTTP status {answer.status}")
-    return answer
 
 
 def _text(value: object) -> str:

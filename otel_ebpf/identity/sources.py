@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from otel_ebpf.config import Config, Kubernetes
-from otel_ebpf.identity.api_server import ApiServer
 from otel_ebpf.identity.docker import DockerSource
-from otel_ebpf.identity.kubernetes import PodsOfNode
 from otel_ebpf.identity.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from otel_ebpf.identity.kubernetes import PodsOfNode
 
 __all__ = ["Sources"]
 
@@ -57,6 +59,10 @@ def _pods(config: Kubernetes, variables: Mapping[str, str]) -> PodsOfNode | None
     server = config.api_server or (inside if host else "")
     node = config.node or variables.get("K8S_NODE_NAME", "")
     if server and node:
+        # HTTPS takes 3.5 MB: only who has a cluster pays.
+        from otel_ebpf.identity.api_server import ApiServer  # noqa: PLC0415
+        from otel_ebpf.identity.kubernetes import PodsOfNode  # noqa: PLC0415
+
         return PodsOfNode(ApiServer(server, config.credentials), node, config.cluster)
     if server or config.enabled == "on":
         missing = "kubernetes.node, or the variable K8S_NODE_NAME" if server else "kubernetes.api_server"

@@ -11,7 +11,6 @@ import logging
 import random
 from collections import OrderedDict
 from collections.abc import Callable
-from http.client import HTTPException
 from threading import Event, Thread
 from typing import Any, Generic, TypeVar
 
@@ -105,7 +104,7 @@ class Follower:
                 self._follow(self._has_listed)
             except FileNotFoundError as error:  # no such runtime here, or not yet
                 logger.debug("%s: %s", self._name, error)
-            except (OSError, HTTPException, SourceError, ValueError, RecursionError) as error:
+            except Exception as error:  # whatever it says or does, it is asked again
                 self._complain(error)
             self.hopeful = False
             self._stopping.wait(self._pause * self._spread.uniform(0.7, 1.3))
