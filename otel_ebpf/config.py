@@ -132,6 +132,14 @@ class Containers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     podman: Annotated[
         tuple[SocketPath, ...], Meta(max_length=8, description="Sockets of Podman's API, the same.")
     ] = ("/run/podman/podman.sock",)
+    cri: Annotated[
+        tuple[SocketPath, ...],
+        Meta(
+            max_length=8,
+            description="Sockets of the Container Runtime Interface (containerd, CRI-O), the same: for what "
+            "the API server does not tell.",
+        ),
+    ] = ("/run/containerd/containerd.sock", "/run/crio/crio.sock")
     wait_milliseconds: Annotated[
         int,
         Meta(

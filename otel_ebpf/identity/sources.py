@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from otel_ebpf.config import Config, Kubernetes
+from otel_ebpf.identity.cri import CriSource
 from otel_ebpf.identity.docker import DockerSource
 from otel_ebpf.identity.surroundings import Surroundings
 
@@ -26,9 +27,10 @@ class Sources:
 
     def __init__(self, config: Config, variables: Mapping[str, str] = os.environ) -> None:
         asked = config.containers
-        self._containers = [
+        self._containers: list[DockerSource | CriSource] = [
             *(DockerSource(_where_it_is(path), "docker") for path in asked.docker),
             *(DockerSource(_where_it_is(path), "podman") for path in asked.podman),
+            *(CriSource(_where_it_is(path)) for path in asked.cri),
         ]
         self._pods = _pods(config.kubernetes, variables)
 
@@ -46,7 +48,7 @@ class Sources:
         """Return what puts together what they say."""
         return Surroundings(self._containers, self._pods)
 
-    def _all(self) -> list[DockerSource | PodsOfNode]:
+    def _all(self) -> list[DockerSource | CriSource | PodsOfNode]:
         return [*self._containers, *([self._pods] if self._pods else [])]
 
 

@@ -69,15 +69,29 @@ class Surroundings:
         named = place.container if place.runtime in _NAMED_BY_ID else ""
         container = Container(place.container, place.runtime, named)
         pod = Pod(place.pod) if place.pod else None
+        told = None
         if pod and self._pods is not None:
             pod, told = self._pods.facts(pod.uid, container.identifier) or (pod, None)
             complete, hopeful = told is not None, self._pods.hopeful
         else:
+            complete, hopeful = True, False
+        if told is None:  # who runs it may know, or may not be asked about pods
             asked = [source for source in self._containers if source.serves(container.runtime)]
             told = next((found for source in asked if (found := source.facts(container.identifier))), None)
-            complete, hopeful = told is not None or not asked, any(source.hopeful for source in asked)
+            complete &= told is not None or not asked
+            hopeful |= told is None and any(source.hopeful for source in asked)
+        if pod is not None and not pod.name and told is not None:
+            pod = _labelled(pod, told)
         placed = dataclasses.replace(process, container=_merged(container, told), pod=pod)
         return Placed(placed, complete, hopeful and not complete)
+
+
+def _labelled(pod: Pod, container: Container) -> Pod:
+    """Return a pod by what the kubelet has put on its container."""
+    name, namespace = (
+        container.labels.get(f"io.kubernetes.pod.{what}", "") for what in ("name", "namespace")
+    )
+    return dataclasses.replace(pod, name=name, namespace=namespace)
 
 
 def _merged(first: Container, second: Container | None) -> Container:

@@ -98,6 +98,10 @@ class Follower:
         """No further attempt."""
         self._stopping.set()
 
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond `stop`."""
+        self._stopping.wait(seconds)
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
