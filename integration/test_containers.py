@@ -237,7 +237,6 @@ def test_containers_of_podman(start_agent: StartAgent) -> None:
                 assert _told(span) == _all_of(identifier, "pod-till", "podman", f"localhost/{IMAGE}")
             spans = traced.backend.expect(2, port=server.port, kind=CLIENT)
             assert {span.service for span in spans} == {"pod-0", "pod-1"}
-            podman.run("rm", "--force", "--time=0", identifier)
 
 
 def test_containers_of_containerd(start_agent: StartAgent, docker: Daemon) -> None:

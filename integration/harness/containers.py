@@ -103,4 +103,7 @@ class Podman:
         """Answer on the socket."""
         words = [*self._words, "system", "service", "--time=0", f"unix://{self.socket}"]
         with started(*words, ready=self.socket, log=self._folder / "log"):
-            yield
+            try:
+                yield
+            finally:
+                self.run("rm", "--all", "--force", "--time=0")
