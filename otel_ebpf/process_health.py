@@ -56,7 +56,8 @@ class ProcessHealth:
             if self._services.known(*process.key) is not process.service:
                 continue  # it is another program by now, or more is known of it
             if taken is None:
-                self._metrics.ended(process.service)
+                if process.key in self._before:  # else there is nothing to take back
+                    self._metrics.ended(process.service)
                 continue
             older = process.key[1] < self._began
             first = before[process.key] = self._before.get(process.key, taken if older else NOTHING)

@@ -64,6 +64,19 @@ def test_a_process_until_it_has_ended() -> None:
     health.stop()
 
 
+def test_a_process_that_was_never_read_has_no_series() -> None:
+    instruments = Instruments(0)
+    services = Services(Resources(host=(), boot_id="b"), Discovery(Rules()))
+    health = ProcessHealth(services, ProcessMetrics(instruments))
+    with subprocess.Popen(["/bin/sleep", "60"]) as child:
+        wait_for(lambda: os.readlink(f"/proc/{child.pid}/exe").endswith("sleep"))
+        observe(child, services)
+        child.kill()
+    read(health)
+    assert collected(instruments) == {}
+    health.stop()
+
+
 def test_cpu_time_from_before_the_agent_is_not_counted() -> None:
     for began, counted in ((0, True), (1 << 62, False)):
         instruments = Instruments(0)
