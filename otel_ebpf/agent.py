@@ -66,7 +66,7 @@ TICK: Final = 0.1
 SILENCE_NS: Final = 120_000_000
 """With a tick on top, what only silence can tell is told within 250 ms."""
 
-FORGET_UNIX_NS: Final = 60_000_000_000
+FORGET_NS: Final = 60_000_000_000
 LAST_READ_SECONDS: Final = 0.3
 
 
@@ -289,7 +289,7 @@ class Agent:
     def totals(self) -> list[int]:
         """Return the whole ledger, indexed by `Entry`: the kernel's half and user space's. Any thread."""
         totals = self.ledger.totals()
-        walked = self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS))
+        walked = self._attacher.handle(Walk(SILENCE_NS, FORGET_NS))
         totals[:KERNEL_ENTRIES] = self._tables.ledger_totals()
         assert isinstance(walked, Walked)
         totals[Entry.EXCHANGE_IN_FLIGHT] = walked.in_flight
@@ -322,7 +322,7 @@ class Agent:
         metrics = self._metrics
         if metrics is not None and metrics.active_requests:
             metrics.begin_active()
-            self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, count_active=True))
+            self._attacher.handle(Walk(SILENCE_NS, FORGET_NS, count_active=True))
             for (service, attributes), number in self._active_requests().items():
                 metrics.set_active(service, attributes, number)
         if self._tcp is not None:
@@ -340,7 +340,7 @@ class Agent:
         return found
 
     def _tick(self) -> None:
-        self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, only_due=True))
+        self._attacher.handle(Walk(SILENCE_NS, FORGET_NS, only_due=True))
         self._intake.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
     def _forget(self, service: Service) -> None:
