@@ -21,9 +21,21 @@ from integration.harness.servers import Server
 from integration.harness.spans import SeenSpan
 from integration.harness.traces import Verdict, judge, torn
 
-__all__ = ["EMULATED", "REQUESTS", "TRACES", "Hops", "check", "judge_amid_traffic", "judged", "visitor"]
+__all__ = [
+    "EMULATED",
+    "REQUESTS",
+    "TRACES",
+    "UVICORN",
+    "Hops",
+    "check",
+    "judge_amid_traffic",
+    "judged",
+    "visitor",
+]
 
 TRACES = PROGRAMS / "traces"
+UVICORN = (sys.executable, "-m", "uvicorn", "--no-access-log", "--timeout-keep-alive", "60")
+"""Who asks may keep a connection as long as uvicorn does by itself, and then ask by one that is closed."""
 EMULATED = SLACK >= 5
 REQUESTS = 40 if EMULATED else 200
 _LATE = ("socket_trace", "syscall")
@@ -65,10 +77,7 @@ def _command(kind: str, port: int) -> list[str]:
         "threaded": [sys.executable, "threaded_hop.py", str(port)],
         "careless": [sys.executable, "careless_hop.py", str(port)],
         "node": ["node", "node_hop.js", str(port)],
-        "asyncio": [
-            *[sys.executable, "-m", "uvicorn", "--loop", "asyncio", "--no-access-log"],
-            *["--port", str(port), "asyncio_hop:app"],
-        ],
+        "asyncio": [*UVICORN, "--loop", "asyncio", "--port", str(port), "asyncio_hop:app"],
         "prefork": [
             *[sys.executable, "-m", "gunicorn", "--workers", "4", "--no-control-socket"],
             *["--bind", f"127.0.0.1:{port}", "prefork_hop:app"],
