@@ -2,7 +2,9 @@
 /*
  * Rung socket_trace: the tracepoints sock_send_length and sock_recv_length (6.3, 6e6eda44b939).
  * They fire in every socket call with the result in hand, and only there; the buffers are in the
- * system call's registers, which io_uring's workers do not have.
+ * system call's registers, which io_uring's workers do not have. Where the kernel has tcp_sendmsg_locked
+ * (6.16, 0f08335ade71) a request is announced before its bytes leave: what the other end does about them
+ * may be over before the call that sent them returns.
  */
 #define TRUSTED_REGISTERS /* by a cast */
 #define TRUSTED_SOCKETS /* the tracepoints are newer than what it takes */
@@ -78,5 +80,17 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int result, int flags)
 		on_moved(sk, result, false);
 	else
 		on_end_of_stream(sk);
+	return 0;
+}
+
+/* Called for each segment of a call: those that are behind the first find it in the queue. */
+SEC("?tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(sendmsg_locked, struct sock *sk, struct msghdr *message, void *queued)
+{
+	__u64 behind = (__u64)queued;
+
+	OPAQUE(behind); /* verifiers may take it for a pointer that is never NULL */
+	if (!behind)
+		before_send(sk);
 	return 0;
 }

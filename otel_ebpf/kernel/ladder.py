@@ -118,7 +118,7 @@ LADDERS: Ladders = {
             "tcp_socket_trace",
             ("sock_send_length", "sock_recv_length"),
             "payload moved by io_uring or by 32-bit programs is counted, not read",
-            (),
+            (Extra(("sendmsg_locked",), "sendmsg_locked"),),
             (MODERN,),
         ),
         Rung(
