@@ -8,6 +8,7 @@
  */
 #define TRUSTED_REGISTERS /* by a cast */
 #define TRUSTED_SOCKETS /* the tracepoints are newer than what it takes */
+#include "../core/dns_socket.h"
 #include "../core/event.h"
 #include "../core/syscall_io.h"
 #include <bpf/bpf_tracing.h>
@@ -63,9 +64,23 @@ static __always_inline void on_moved(struct sock *sk, __u32 length, bool sending
 	release(conn);
 }
 
+/* By enum dns_program. Filled by user space where lookups are followed: what is said to port 53 is no HTTP. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, DNS_PROGRAMS);
+	__type(key, __u32);
+	__type(value, __u32);
+} dns_programs SEC(".maps");
+
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int result, int flags)
 {
+	__u16 port;
+
+	if (may_be_dns(sk, &port)) {
+		bpf_tail_call(ctx, &dns_programs, DNS_SEND); /* goes on where there is none */
+		return 0;
+	}
 	if (result > 0)
 		on_moved(sk, result, true);
 	return 0;
@@ -74,6 +89,12 @@ int BPF_PROG(sock_send_length, struct sock *sk, int result, int flags)
 SEC("?tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int result, int flags)
 {
+	__u16 port;
+
+	if (may_be_dns(sk, &port)) {
+		bpf_tail_call(ctx, &dns_programs, DNS_RECEIVE);
+		return 0;
+	}
 	if (result < 0 || flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	if (result)
