@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any, Final
 
 from otel_ebpf.collection import Collection, Own
@@ -116,7 +115,7 @@ class Agent:
         metrics: bool = True,
     ) -> None:
         """`metrics` is whether the pipeline will want any, which is known before it is built."""
-        self.stopping = Event()
+        self.stopping = False  # not an Event: its lock cannot be taken by a handler that interrupts another
         self.ledger = Ledger()
         self.standings: tuple[Standing, ...] = ()
         self._config = config
@@ -245,7 +244,7 @@ class Agent:
         second = now + 1.0
         collection = now + interval
         pace = Pace()
-        while not self.stopping.is_set():
+        while not self.stopping:
             if not (taken := self._take_batch()):
                 self._ring.wait(TICK)
             else:

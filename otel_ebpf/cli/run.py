@@ -23,6 +23,7 @@ from otel_ebpf.service_manager import notify
 from otel_ebpf.status import StatusServer
 
 EXIT_FAILED, EXIT_CONFIGURATION, EXIT_RUNG = 1, 2, 3
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger("otel_ebpf")
 
@@ -69,8 +70,12 @@ def _run(config: Config, environment: Environment, console: bool) -> None:
         return build(dataclasses.replace(settings, queue=queue), ledger.shard)
 
     agent = Agent(config, environment, pipeline, metrics=bool(settings.metrics))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: agent.stopping.set())
+
+    def stop(*_: object) -> None:
+        agent.stopping = True
+
+    for number in _STOPPING:
+        signal.signal(number, stop)
     agent.start()
     status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals, agent.probing)
     if config.telemetry.status_socket:
@@ -84,6 +89,8 @@ def _run(config: Config, environment: Environment, console: bool) -> None:
         notify("STOPPING=1")
         status.stop()
         agent.stop()
+    for number in _STOPPING:  # the interpreter's end would have them kill it
+        signal.signal(number, signal.SIG_IGN)
     _say_ledger(agent.final_totals)
 
 
