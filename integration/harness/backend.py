@@ -62,6 +62,13 @@ class Backend:
             if span.mark.startswith(mark) and port in (None, span.port) and kind in (0, span.kind)
         ]
 
+    def forget(self) -> None:
+        """Forget what has come so far."""
+        self.receiver.clear()
+        self._read = 0
+        self._by_port.clear()
+        self._by_mark.clear()
+
     def _decode(self) -> None:
         """Take what has come since the last time: a session's spans are too many to look through often."""
         fresh = self.receiver.requests(start=self._read)
