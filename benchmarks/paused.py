@@ -34,8 +34,8 @@ class PausedAgent(Agent):
 
     def run_for(self, seconds: float) -> None:
         """Run as usual for a while."""
-        self.stopping.clear()
-        timer = Timer(seconds, self.stopping.set)
+        self.stopping = False
+        timer = Timer(seconds, setattr, (self, "stopping", True))
         timer.start()
         self.run()
         timer.join()

@@ -82,7 +82,7 @@ class Switching:
             time.sleep(TURN - SETTLE)
             rate = (tcp_counter(self.counter) - before) / (time.monotonic() - began)
             self.rates[way].append(rate)
-        self.agent.stopping.set()
+        self.agent.stopping = True
 
 
 def measure(counter: str, turns: int, close: bool) -> dict[str, list[float]]:
@@ -101,7 +101,7 @@ def measure(counter: str, turns: int, close: bool) -> dict[str, list[float]]:
             agent.run_for(0.9)
             switching = Switching(agent, counter, turns)
             thread = Thread(target=switching.run)
-            agent.stopping.clear()
+            agent.stopping = False
             thread.start()
             agent.run()
             thread.join()

@@ -24,6 +24,9 @@ ON_ONE = ("test_inject", "test_dns")
 """More of them for the first rung, be the look at it brief too."""
 
 
+_shared: list[Backend] = []
+
+
 @dataclass(frozen=True)
 class Traced:
     """A ready agent and the backend that it sends to."""
@@ -84,7 +87,17 @@ def traced(rung: str) -> Iterator[Traced]:
     }
     with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung, **options) as agent:
         assert agent.rung_in_use() == rung
+        _shared.append(backend)
         yield Traced(agent, backend)
+        _shared.remove(backend)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgetful() -> Iterator[None]:
+    """Each file of tests finds the shared backend empty: all that a run sends it are gigabytes."""
+    yield
+    for backend in _shared:
+        backend.forget()
 
 
 @pytest.fixture

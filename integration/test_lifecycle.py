@@ -57,6 +57,17 @@ def test_stop_leaves_nothing(rung: str, start_agent: StartAgent, number: int) ->
     assert not agent.status_socket.exists()
 
 
+@pytest.mark.fast
+def test_many_signals_are_as_good_as_one(start_agent: StartAgent) -> None:
+    """A terminal's and a supervisor's come at once, and again until it has gone."""
+    agent = start_agent().agent
+    enough = time.monotonic() + 1.0
+    while time.monotonic() < enough:
+        os.kill(agent.pid, signal.SIGTERM)
+        os.kill(agent.pid, signal.SIGINT)
+    agent.stop()
+
+
 def test_stop_under_load(rung: str, start_agent: StartAgent) -> None:
     with threaded() as server:
         agent = start_agent(rung).agent

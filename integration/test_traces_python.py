@@ -10,7 +10,7 @@ import pytest
 
 from integration.conftest import Traced
 from integration.harness.certificates import certificates
-from integration.harness.hops import REQUESTS, TRACES, Hops, check, judged
+from integration.harness.hops import REQUESTS, TRACES, UVICORN, Hops, check, judged
 from integration.harness.measured import drive, new_mark
 from integration.harness.servers import Server
 from integration.harness.spans import CLIENT, SERVER
@@ -20,10 +20,9 @@ from tests.interpreters import interpreters
 pytestmark = pytest.mark.one_rung
 
 AT_ONCE = [1, 10, 50]
-UVICORN = [sys.executable, "-m", "uvicorn", "--loop", "asyncio", "--no-access-log"]
 PROGRAMS = {
-    "asyncio": [*UVICORN, "asyncio_hop:app", "--port"],
-    "mixed": [*UVICORN, "mixed_hop:app", "--port"],
+    "asyncio": [*UVICORN, "--loop", "asyncio", "asyncio_hop:app", "--port"],
+    "mixed": [*UVICORN, "--loop", "asyncio", "mixed_hop:app", "--port"],
     "aiohttp": [sys.executable, TRACES / "aiohttp_hop.py"],
     "streams": [sys.executable, TRACES / "streams_hop.py"],
 }

@@ -9,7 +9,7 @@ import pytest
 
 from integration.conftest import Traced
 from integration.harness.certificates import certificates
-from integration.harness.hops import REQUESTS, TRACES, Hops, check, judge_amid_traffic, judged
+from integration.harness.hops import REQUESTS, TRACES, UVICORN, Hops, check, judge_amid_traffic, judged
 from integration.harness.limits import wait_until
 from integration.harness.measured import drive, new_mark
 from integration.harness.servers import Server
@@ -19,10 +19,9 @@ from integration.harness.spans import CLIENT, SERVER
 pytestmark = pytest.mark.one_rung
 
 AT_ONCE = [1, 10, 50]
-UVICORN = [sys.executable, "-m", "uvicorn", "--no-access-log", "--loop", "uvloop"]
 PROGRAMS = {
-    "asyncio": [*UVICORN, "asyncio_hop:app", "--port"],
-    "mixed": [*UVICORN, "mixed_hop:app", "--port"],
+    "asyncio": [*UVICORN, "--loop", "uvloop", "asyncio_hop:app", "--port"],
+    "mixed": [*UVICORN, "--loop", "uvloop", "mixed_hop:app", "--port"],
 }
 """With httpx; with aiohttp's client."""
 BY_CONNECTION = {
@@ -98,7 +97,10 @@ def test_requests_that_come_over_tls_have_their_children_or_none(traced: Traced,
     """What is decrypted was read before, and not always in a context of the connection's own."""
     own = certificates()
     files = ["--ssl-certfile", own.certificate, "--ssl-keyfile", own.key]
-    one, last = hop("encrypted", [*UVICORN, "asyncio_hop:app", *files, "--port"]), hop("threaded-0")
+    one, last = (
+        hop("encrypted", [*UVICORN, "--loop", "uvloop", "asyncio_hop:app", *files, "--port"]),
+        hop("threaded-0"),
+    )
     mark = new_mark()
     paths = [f"/walk/{number}/{last.port}" for number in range(3)]
     drive(one.port, paths, mark=mark, tls=own.client_context())

@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ebpf.collection import Collection, Own
@@ -72,7 +71,7 @@ TICK: Final = 0.1
 SILENCE_NS: Final = 120_000_000
 """With a tick on top, what only silence can tell is told within 250 ms."""
 
-FORGET_UNIX_NS: Final = 60_000_000_000
+FORGET_NS: Final = 60_000_000_000
 LAST_READ_SECONDS: Final = 0.3
 
 
@@ -128,7 +127,7 @@ class Agent:
         `new_config` is asked once a second for a configuration that takes the place of `config`.
         """
         self._new_config = new_config
-        self.stopping = Event()
+        self.stopping = False  # not an Event: its lock cannot be taken by a handler that interrupts another
         self.ledger = Ledger()
         self.standings: tuple[Standing, ...] = ()
         self._config = config
@@ -277,7 +276,7 @@ class Agent:
         second = now + 1.0
         collection = now + interval
         pace = Pace()
-        while not self.stopping.is_set():
+        while not self.stopping:
             if not (taken := self._take_batch()):
                 self._ring.wait(TICK)
             else:
@@ -329,7 +328,7 @@ class Agent:
     def totals(self) -> list[int]:
         """Return the whole ledger, indexed by `Entry`: the kernel's half and user space's. Any thread."""
         totals = self.ledger.totals()
-        walked = self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS))
+        walked = self._attacher.handle(Walk(SILENCE_NS, FORGET_NS))
         totals[:KERNEL_ENTRIES] = self._tables.ledger_totals()
         assert isinstance(walked, Walked)
         totals[Entry.EXCHANGE_IN_FLIGHT] = walked.in_flight
@@ -362,7 +361,7 @@ class Agent:
         metrics = self._metrics
         if metrics is not None and metrics.active_requests:
             metrics.begin_active()
-            self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, count_active=True))
+            self._attacher.handle(Walk(SILENCE_NS, FORGET_NS, count_active=True))
             for (service, attributes), number in self._active_requests().items():
                 metrics.set_active(service, attributes, number)
         if self._tcp is not None:
@@ -382,7 +381,7 @@ class Agent:
         return found
 
     def _tick(self) -> None:
-        self._attacher.handle(Walk(SILENCE_NS, FORGET_UNIX_NS, only_due=True))
+        self._attacher.handle(Walk(SILENCE_NS, FORGET_NS, only_due=True))
         self._intake.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
     def _forget(self, service: Service) -> None:

@@ -31,8 +31,8 @@ class ConfigWatch:
     def __init__(self, path: Path | None, config: Config) -> None:
         self._path = path
         self._config = config
-        self._asked = Event()
-        self._stopped = False
+        self._asked = False  # not an Event: a signal handler sets it, and takes no lock
+        self._stopping = Event()
         self._changed: SimpleQueue[Config] = SimpleQueue()
         self._seen = self._stamp()
         self._before = self._seen
@@ -44,12 +44,11 @@ class ConfigWatch:
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopped = True
-        self._asked.set()
+        self._stopping.set()
 
     def ask(self) -> None:
-        """Have the file read again, changed or not. May be called by a signal handler."""
-        self._asked.set()
+        """Have the file read again within a second, changed or not. May be called by a signal handler."""
+        self._asked = True
 
     def take(self) -> Config | None:
         """Return a configuration that is new, None where there is none."""
@@ -59,11 +58,8 @@ class ConfigWatch:
             return None
 
     def _run(self) -> None:
-        while True:
-            asked = self._asked.wait(LOOK_SECONDS)
-            self._asked.clear()
-            if self._stopped:
-                return
+        while not self._stopping.wait(LOOK_SECONDS):
+            asked, self._asked = self._asked, False
             if asked or self._has_changed():
                 self._read()
 

@@ -189,12 +189,12 @@ class OtlpReceiver:
         """The base, for OTEL_EXPORTER_OTLP_ENDPOINT."""
         return f"{self._scheme}://localhost:{self._http.server_address[1]}"
 
-    def requests(self, signal: str = "", accepted: bool | None = None) -> list[Request]:
-        """Return the requests so far, refused ones too unless `accepted` says which."""
+    def requests(self, signal: str = "", accepted: bool | None = None, start: int = 0) -> list[Request]:
+        """Return the requests so far but the first `start`, refused ones too unless `accepted` says which."""
         with self._changed:
             return [
                 request
-                for request in self._requests
+                for request in self._requests[start:]
                 if signal in ("", request.signal) and accepted in (None, request.accepted)
             ]
 

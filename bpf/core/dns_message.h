@@ -9,6 +9,7 @@
 #ifndef OTEL_EBPF_DNS_MESSAGE_H
 #define OTEL_EBPF_DNS_MESSAGE_H
 
+#include "dns_socket.h"
 #include "lookup_calls.h"
 #include "parent.h"
 #include "syscall_io.h"

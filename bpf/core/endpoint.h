@@ -21,6 +21,18 @@ static __always_inline bool fin_sent(__u8 state)
 	       state == TCP_CLOSING || state == TCP_TIME_WAIT;
 }
 
+/* Half of skc_portpair: the socket's own port, which TCP takes from one that is closed and not yet read to its end. */
+#define OWN_PORT 0xffff0000
+
+/* Whether TCP's socket is not the connection's, whose end was missed (event_missed): a hook that a softirq
+ * has interrupted is not run for what happens in that. */
+static __always_inline bool is_another(const struct connection *conn, struct sock *sk)
+{
+	__u32 ports = SOCKET_FIELD(sk, __sk_common.skc_portpair);
+
+	return ports != conn->ports && ports & OWN_PORT;
+}
+
 /* What TCP has counted of a connection, as it was at one moment. */
 struct tcp_counters {
 	__u64 acked, sent, received;
@@ -111,6 +123,7 @@ static __always_inline void identify_tcp(struct connection *conn, struct sock *s
 	__u32 unread = counters.receive_next - TCP_FIELD(tp, copied_seq);
 	__u32 fin = fin_received(state);
 
+	conn->ports = SOCKET_FIELD(sk, __sk_common.skc_portpair);
 	header->transport = TRANSPORT_TCP;
 	header->role = settled ? tcp_role(&counters, state) : ROLE_UNKNOWN;
 	if (header->role == ROLE_UNKNOWN) {

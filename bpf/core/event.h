@@ -219,12 +219,20 @@ static __always_inline void release(struct connection *conn)
 
 /* No hook sees a unix socket's close: its address may be another connection's by now, perhaps with the
  * ends exchanged. The inode's number is never given twice. */
-static __noinline struct connection *same_unix(struct connection *conn, struct sock *sk)
+static __noinline bool is_another_unix(const struct connection *conn, struct sock *sk)
 {
 	const struct record_header *header = &conn->record.header;
 	__u32 inode = header->role == ROLE_CLIENT ? header->connection >> 32 : (__u32)header->connection;
 
-	if (inode == socket_inode(sk) || !wait_lock(conn))
+	return inode != socket_inode(sk);
+}
+
+/* The connection that is remembered under a socket's address; NULL, and its end, where that was another's. */
+static __always_inline struct connection *same_connection(struct connection *conn, struct sock *sk)
+{
+	if (!(conn->record.header.transport == TRANSPORT_UNIX ? is_another_unix(conn, sk) :
+								is_another(conn, sk)) ||
+	    !wait_lock(conn))
 		return conn;
 	end_connection(conn, END_FIN, 0);
 	return NULL;
@@ -315,8 +323,8 @@ static __always_inline struct connection *enter_connection(struct sock *sk, __u3
 	if (refuse_excluded(tgid))
 		return NULL;
 	conn = find_connection((__u64)sk);
-	if (conn && conn->record.header.transport == TRANSPORT_UNIX)
-		conn = same_unix(conn, sk);
+	if (conn)
+		conn = same_connection(conn, sk);
 	if (conn && refuse_mode(conn))
 		return NULL;
 	if (conn && conn->record.header.process == tgid && conn->record.header.ruleset == current_ruleset())

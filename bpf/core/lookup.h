@@ -6,6 +6,7 @@
 #ifndef OTEL_EBPF_LOOKUP_H
 #define OTEL_EBPF_LOOKUP_H
 
+#include "dns_socket.h"
 #include "lookup_answers.h"
 #include "lookup_handed.h"
 #include "parent.h"

@@ -30,7 +30,6 @@ struct {
 	__type(value, struct lookup);
 } lookups SEC(".maps");
 
-#define DNS_PORT 53
 #define ABANDONED_AFTER 600000000000ULL /* ns; resolvers give up after tens of seconds */
 
 /* Whether the thread is in such a call: what it sends and receives is part of that. */

@@ -161,6 +161,7 @@ static __noinline __attribute__((unused)) struct process_control *current_proces
 	struct process_control *known = bpf_map_lookup_elem(&processes, &tgid);
 	struct process_control fresh = { .announced = 1 };
 	struct task_struct *task;
+	bool late; /* another thread was faster */
 
 	if (known && known->announced)
 		return known;
@@ -171,11 +172,12 @@ static __noinline __attribute__((unused)) struct process_control *current_proces
 		fresh.start = BPF_CORE_READ(task, group_leader, start_boottime);
 		if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
 			fresh.verdict = VERDICT_OFF; /* the kernel's own sockets */
-		if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST)) {
-			account(LEDGER_PROCESS_MAP_FULL);
-			return NULL;
-		}
+		late = bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST);
 		known = bpf_map_lookup_elem(&processes, &tgid);
+		if (!known)
+			account(LEDGER_PROCESS_MAP_FULL);
+		if (late)
+			return known;
 	}
 	if (known && known->verdict != VERDICT_OFF)
 		announce_process(task);

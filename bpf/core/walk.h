@@ -47,6 +47,17 @@ static __always_inline bool unix_closed(const struct connection *conn)
 	return !BPF_CORE_READ(sk, peer) || (__u64)BPF_CORE_READ(sk, peer) != conn->peer;
 }
 
+/* TCP's end was missed, or an application does not read what came with it. */
+static __always_inline bool tcp_closed(const struct connection *conn)
+{
+	struct sock *sk = (struct sock *)conn->record.header.socket;
+
+	if (conn->record.header.transport != TRANSPORT_TCP)
+		return false;
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE ||
+	       BPF_CORE_READ(sk, __sk_common.skc_portpair) != conn->ports;
+}
+
 static __always_inline void count_active(struct connection *conn)
 {
 	struct active_key key = { .start = conn->record.header.process_start,
@@ -63,15 +74,22 @@ static __always_inline void count_active(struct connection *conn)
 
 static __always_inline void visit(struct connection *conn, struct walk *walk)
 {
-	__u64 silent = walk->now > conn->last ? walk->now - conn->last : 0;
-	bool over = conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN;
-	bool gone = silent > walk->silence && (unix_closed(conn) || conn->tls.ended);
+	__u64 silent;
+	bool over, gone;
+
+	if (!conn->record.header.version)
+		return; /* it is being made */
+	silent = walk->now > conn->last ? walk->now - conn->last : 0;
+	over = conn->phase == PHASE_RESPONSE && conn->response.state == HEAD_UNKNOWN;
+	gone = silent > walk->silence && (unix_closed(conn) || conn->tls.ended);
 
 	if (over || conn->amending || conn->tls.ended || conn->record.header.transport != TRANSPORT_TCP)
 		exchange_awaiting(true); /* may have to wait for another walk */
 	walk->connections++;
 	if (conn->record.header.transport != TRANSPORT_TCP && silent > walk->forget &&
 	    (conn->phase == PHASE_IDLE || conn->record.header.transport == TRANSPORT_UNKNOWN))
+		gone = true;
+	if (silent > walk->forget && tcp_closed(conn))
 		gone = true;
 	if (conn->phase != PHASE_IDLE)
 		walk->in_flight++;

@@ -38,6 +38,7 @@ struct sock_common {
 	__u32 skc_rcv_saddr;
 	__u16 skc_dport; /* network order */
 	__u16 skc_num; /* host order */
+	__u32 skc_portpair; /* both of these */
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
@@ -287,7 +288,10 @@ struct bpf_iter__task_file {
 extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
 #define TCP_FIELD(tp, field) \
 	(((struct tcp_sock *)bpf_rdonly_cast(tp, bpf_core_type_id_kernel(struct tcp_sock)))->field)
+#define SOCKET_FIELD(sk, field) \
+	(((struct sock *)bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock)))->field)
 #else
+#define SOCKET_FIELD(sk, field) BPF_CORE_READ(sk, field)
 #define TCP_FIELD(tp, field) BPF_CORE_READ(tp, field)
 #endif
 #if defined(__TARGET_ARCH_x86)

@@ -2,21 +2,13 @@
 /*
  * Messages of DNS where sockets send and receive: the tracepoints sock_send_length and sock_recv_length (6.3,
  * 6e6eda44b939), which fire for UDP too. An object of its own: what TCP's payload costs is not to grow by this.
+ * Where that stands on the same tracepoints, its programs hand over to these, and a call runs one program.
  */
 #include "../core/dns_message.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license")
 = "Dual BSD/GPL";
-
-/* The port of the peer; of a UDP socket that is not connected 0, and of any other socket none. */
-static __always_inline bool may_be_dns(const struct sock *sk, __u16 *port)
-{
-	*port = sk->__sk_common.skc_dport;
-	if (*port == bpf_htons(DNS_PORT))
-		return sk->sk_protocol == IPPROTO_UDP || sk->sk_protocol == IPPROTO_TCP;
-	return !*port && sk->sk_protocol == IPPROTO_UDP;
-}
 
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(dns_send_length, struct sock *sk, int result, int flags)

@@ -2,10 +2,13 @@
 /*
  * Rung socket_trace: the tracepoints sock_send_length and sock_recv_length (6.3, 6e6eda44b939).
  * They fire in every socket call with the result in hand, and only there; the buffers are in the
- * system call's registers, which io_uring's workers do not have.
+ * system call's registers, which io_uring's workers do not have. Where the kernel has tcp_sendmsg_locked
+ * (6.16, 0f08335ade71) a request is announced before its bytes leave: what the other end does about them
+ * may be over before the call that sent them returns.
  */
 #define TRUSTED_REGISTERS /* by a cast */
 #define TRUSTED_SOCKETS /* the tracepoints are newer than what it takes */
+#include "../core/dns_socket.h"
 #include "../core/event.h"
 #include "../core/syscall_io.h"
 #include <bpf/bpf_tracing.h>
@@ -61,9 +64,23 @@ static __always_inline void on_moved(struct sock *sk, __u32 length, bool sending
 	release(conn);
 }
 
+/* By enum dns_program. Filled by user space where lookups are followed: what is said to port 53 is no HTTP. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, DNS_PROGRAMS);
+	__type(key, __u32);
+	__type(value, __u32);
+} dns_programs SEC(".maps");
+
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int result, int flags)
 {
+	__u16 port;
+
+	if (may_be_dns(sk, &port)) {
+		bpf_tail_call(ctx, &dns_programs, DNS_SEND); /* goes on where there is none */
+		return 0;
+	}
 	if (result > 0)
 		on_moved(sk, result, true);
 	return 0;
@@ -72,11 +89,29 @@ int BPF_PROG(sock_send_length, struct sock *sk, int result, int flags)
 SEC("?tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int result, int flags)
 {
+	__u16 port;
+
+	if (may_be_dns(sk, &port)) {
+		bpf_tail_call(ctx, &dns_programs, DNS_RECEIVE);
+		return 0;
+	}
 	if (result < 0 || flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	if (result)
 		on_moved(sk, result, false);
 	else
 		on_end_of_stream(sk);
+	return 0;
+}
+
+/* Called for each segment of a call: those that are behind the first find it in the queue. */
+SEC("?tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(sendmsg_locked, struct sock *sk, struct msghdr *message, void *queued)
+{
+	__u64 behind = (__u64)queued;
+
+	OPAQUE(behind); /* verifiers may take it for a pointer that is never NULL */
+	if (!behind)
+		before_send(sk);
 	return 0;
 }

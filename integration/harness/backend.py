@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from integration.harness.limits import slack, wait_until
+from integration.harness.measured import MARK_LENGTH
 from integration.harness.spans import KINDS, SeenSpan, describe
 from tests.otlp_receiver import TRACES, OtlpReceiver, ReceivedMetric, ReceivedSpan, decode_spans
 
@@ -28,6 +29,7 @@ class Backend:
         self.receiver = OtlpReceiver(grpc_port=grpc_port, http_port=http_port)
         self._read = 0
         self._by_port: dict[int, list[SeenSpan]] = defaultdict(list)
+        self._by_mark: dict[str, list[SeenSpan]] = defaultdict(list)
 
     def __enter__(self) -> Self:
         self.receiver.__enter__()
@@ -45,17 +47,37 @@ class Backend:
 
     def spans(self, port: int | None = None, kind: int = 0) -> list[SeenSpan]:
         """Return what has come so far: of one service port (0: without one) or all, of one kind or both."""
-        requests = self.receiver.requests(TRACES, True)
-        for request in requests[self._read :]:
-            for span in map(_flatten, decode_spans(request.body)):
-                self._by_port[span.port].append(span)
-        self._read = len(requests)
+        self._decode()
         chosen = self._by_port.values() if port is None else [self._by_port[port]]
         return [span for spans in chosen for span in spans if kind in (0, span.kind)]
 
-    def marked(self, mark: str, kind: int = 0) -> list[SeenSpan]:
-        """Return the spans of one run of a client, wherever it sent to."""
-        return [span for span in self.spans(kind=kind) if span.mark.startswith(mark)]
+    def marked(self, mark: str, kind: int = 0, port: int | None = None) -> list[SeenSpan]:
+        """Return the spans of one run of a client, wherever it sent to or to one port."""
+        if len(mark) < MARK_LENGTH:
+            return [span for span in self.spans(port, kind) if span.mark.startswith(mark)]
+        self._decode()
+        return [
+            span
+            for span in self._by_mark[mark[:MARK_LENGTH]]
+            if span.mark.startswith(mark) and port in (None, span.port) and kind in (0, span.kind)
+        ]
+
+    def forget(self) -> None:
+        """Forget what has come so far."""
+        self.receiver.clear()
+        self._read = 0
+        self._by_port.clear()
+        self._by_mark.clear()
+
+    def _decode(self) -> None:
+        """Take what has come since the last time: a session's spans are too many to look through often."""
+        fresh = self.receiver.requests(start=self._read)
+        self._read += len(fresh)
+        for request in fresh:
+            if request.signal == TRACES and request.accepted:
+                for span in map(_flatten, decode_spans(request.body)):
+                    self._by_port[span.port].append(span)
+                    self._by_mark[span.mark[:MARK_LENGTH]].append(span)
 
     def expect(
         self,
@@ -67,13 +89,9 @@ class Backend:
         quiet: float = QUIET_SECONDS,
     ) -> list[SeenSpan]:
         """Wait for `count` spans, then a while for any too many; return them, or fail with a list."""
-
-        def found() -> list[SeenSpan]:
-            return [span for span in self.spans(port, kind) if span.mark.startswith(mark)]
-
-        wait_until(lambda: len(found()) >= count)
+        wait_until(lambda: len(self.marked(mark, kind, port)) >= count)
         time.sleep(min(slack(quiet), max(quiet, _QUIET_LIMIT)))
-        seen = found()
+        seen = self.marked(mark, kind, port)
         what = f"{KINDS.get(kind, '')} spans of port {port} {mark}"
         assert len(seen) == count, f"{count} {what} were due, {len(seen)} came:\n{describe(seen)}"
         return seen

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from integration.harness.limits import PATIENCE, slack
 
+MARK_LENGTH = 12
+"""Of the words that `new_mark` makes."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -33,7 +36,7 @@ class Measured:
 
 def new_mark() -> str:
     """A word that no other request of this run carries."""
-    return uuid.uuid4().hex[:12]
+    return uuid.uuid4().hex[:MARK_LENGTH]
 
 
 def parse(lines: Iterable[str]) -> list[Measured]:

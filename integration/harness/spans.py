@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 SERVER = 2
@@ -60,7 +61,7 @@ class SeenSpan:
         """The service's port, 0 for none (unix sockets)."""
         return int(self.attributes.get("server.port", 0))
 
-    @property
+    @cached_property
     def target(self) -> str:
         """Path and query, whichever attributes hold them."""
         if "url.full" in self.attributes:
@@ -68,7 +69,7 @@ class SeenSpan:
         query = self.attributes.get("url.query", "")
         return str(self.attributes.get("url.path", "")) + (f"?{query}" if query else "")
 
-    @property
+    @cached_property
     def mark(self) -> str:
         """The value of the query's `n`, by which tests recognise their requests; "" for none."""
         found = _MARK.search(self.target)

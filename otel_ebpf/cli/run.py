@@ -24,6 +24,7 @@ from otel_ebpf.service_manager import notify
 from otel_ebpf.status import StatusServer
 
 EXIT_FAILED, EXIT_CONFIGURATION, EXIT_RUNG = 1, 2, 3
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger("otel_ebpf")
 
@@ -73,9 +74,13 @@ def _run(path: Path | None, environment: Environment, console: bool) -> None:
 
     wanted = bool(settings.metrics)
     agent = Agent(config, environment, pipeline, metrics=wanted, new_config=watch.take)
+
+    def stop(*_: object) -> None:
+        agent.stopping = True
+
+    for number in _STOPPING:
+        signal.signal(number, stop)
     signal.signal(signal.SIGHUP, lambda *_: watch.ask())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: agent.stopping.set())
     agent.start()
     watch.start()
     status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals, agent.probing)
@@ -91,6 +96,8 @@ def _run(path: Path | None, environment: Environment, console: bool) -> None:
         watch.stop()
         status.stop()
         agent.stop()
+    for number in (*_STOPPING, signal.SIGHUP):  # the interpreter's end would have them kill it
+        signal.signal(number, signal.SIG_IGN)
     _say_ledger(agent.final_totals)
 
 

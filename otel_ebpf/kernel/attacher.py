@@ -56,6 +56,8 @@ _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/p
 _COARSE_CLOCK: Final = 6  # CLOCK_MONOTONIC_COARSE, whose step is the kernel's tick
 _WINDOW_MINIMUM: Final = 1024
 _WORD_SLACK: Final = 32  # bpf/core/connection.h
+_BESIDE: Final = (TLS, RESOLVER, *RUNTIMES)
+"""Loaded beside the payload's programs, which take the verifier longest: they use control's maps alone."""
 
 
 @dataclass
@@ -103,7 +105,7 @@ class Attacher:
         }
         standings = []
         shared: dict[str, int] = {}
-        later: Future[tuple[Standing, BpfObject | None]] | None = None
+        later: dict[str, Future[tuple[Standing, BpfObject | None]]] = {}
 
         def setup() -> Setup:
             return Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
@@ -127,10 +129,10 @@ class Attacher:
         try:
             with ThreadPoolExecutor(1, "load") as beside:
                 for capability in self.ladders:
-                    if capability == PAYLOAD and TLS in self.ladders:
-                        # The two that take the verifier long, both of which use control's maps alone.
-                        later = beside.submit(stand, TLS)
-                    standing, loaded = later.result() if later and capability == TLS else stand(capability)
+                    if capability == PAYLOAD:
+                        later = {one: beside.submit(stand, one) for one in _BESIDE if one in self.ladders}
+                    waiting = later.pop(capability, None)
+                    standing, loaded = waiting.result() if waiting else stand(capability)
                     standings.append(standing)
                     if loaded is not None:
                         self._stands(capability, loaded, shared)
@@ -141,8 +143,9 @@ class Attacher:
             elif unfit:
                 standings.append(_refused(unfit))
         except BaseException:
-            if later is not None and later.exception() is None and (loaded := later.result()[1]) is not None:
-                self._objects.append(loaded)
+            for waiting in later.values():
+                if waiting.exception() is None and (loaded := waiting.result()[1]) is not None:
+                    self._objects.append(loaded)
             self._detach()
             raise
         programs = tuple(fd for one in self._objects for fd in one.attached_fds())

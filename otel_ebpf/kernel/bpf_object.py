@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping
+from ctypes import byref, c_uint32
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
@@ -113,6 +114,11 @@ class BpfObject:
         """Have a program see what the sockets in a map send, while it is there. Raises `KernelError`."""
         arguments = self.program_fd(program), self.map_fd(sockets), _SK_MSG_VERDICT, 0
         self._lib.integer("bpf_prog_attach", *arguments)
+
+    def call_from(self, programs: int, number: int, program: str) -> None:
+        """Put one program into a map for tail calls, of which `programs` is the fd. Raises `KernelError`."""
+        key, value = c_uint32(number), c_uint32(self.program_fd(program))
+        self._lib.integer("bpf_map_update_elem", programs, byref(key), byref(value), 0)
 
     def refusal(self) -> str:
         """Return why the kernel refused, in one line, from libbpf's messages."""

@@ -88,13 +88,22 @@ def _attach(rung: Rung, name: str, programs: Sequence[str], setup: Setup) -> Bpf
     loaded = setup.open(name)
     try:
         loaded.load(set(programs), rung.attach_type)
-        if not rung.by_request:
+        if rung.handed_over_by:
+            _have_handed_over(rung.handed_over_by, programs, loaded, setup)
+        elif not rung.by_request:
             for program in programs:
                 loaded.attach(program)
     except KernelError:
         loaded.close()
         raise
     return loaded
+
+
+def _have_handed_over(name: str, programs: Sequence[str], loaded: BpfObject, setup: Setup) -> None:
+    if name not in setup.shared:
+        raise KernelError("no hook that stands hands over to it")
+    for number, program in enumerate(programs):
+        loaded.call_from(setup.shared[name], number, program)
 
 
 def _try_out(rung: Rung, program: str, setup: Setup) -> None:

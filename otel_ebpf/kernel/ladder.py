@@ -37,6 +37,7 @@ class Rung:
     trials: tuple[str, ...] = ()
     attach_type: int = 0  # enum bpf_attach_type, where it is another than the sections say
     by_request: bool = False  # its programs are run, or attached to files, when that is asked for
+    handed_over_by: str = ""  # map of another object, whose programs go on with these, in this order
 
 
 Ladders = Mapping[str, tuple[Rung, ...]]
@@ -118,7 +119,7 @@ LADDERS: Ladders = {
             "tcp_socket_trace",
             ("sock_send_length", "sock_recv_length"),
             "payload moved by io_uring or by 32-bit programs is counted, not read",
-            (),
+            (Extra(("sendmsg_locked",), "sendmsg_locked"),),
             (MODERN,),
         ),
         Rung(
@@ -169,6 +170,15 @@ LADDERS: Ladders = {
         ),
     ),
     DNS_PACKETS: (
+        Rung(
+            "tail_call",
+            "dns_socket_trace",
+            ("dns_send_length", "dns_recv_length"),
+            "what io_uring or 32-bit programs move is counted, not read",
+            (),
+            (MODERN,),
+            handed_over_by="dns_programs",
+        ),
         Rung(
             "socket_trace",
             "dns_socket_trace",

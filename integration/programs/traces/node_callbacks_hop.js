@@ -33,7 +33,7 @@ function walk(target, done) {
 }
 
 http
-  .createServer((request, response) => {
+  .createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     walk(request.url, (error) => {
       if (error) response.writeHead(500).end(String(error));
       else response.end("end\n");

@@ -21,7 +21,7 @@ async function walk(target) {
 }
 
 http
-  .createServer((request, response) => {
+  .createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     walk(request.url).then(
       () => response.end("end\n"),
       (error) => response.writeHead(500).end(String(error)),

@@ -233,7 +233,7 @@ async function answer(request, response) {
 }
 
 http
-  .createServer((request, response) => {
+  .createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     const failed = (error) => (response.headersSent ? console.error(error) : response.writeHead(500).end(String(error)));
     if (style in callbacks) callbacks[style](...parts(request.url), () => response.end("end\n"));
     else answer(request, response).catch(failed);
