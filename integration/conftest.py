@@ -18,7 +18,7 @@ from integration.harness.ports import POOL
 from integration.harness.rungs import BRIEFLY, RUNGS
 from otel_ebpf.config import Runtime
 
-ENOUGH = ("test_books", "test_servers", "test_traces", "test_tls_clients")
+ENOUGH = ("test_books", "test_servers", "test_traces", "test_tls_clients", "test_network_request")
 """Files of tests for a brief look at a rung."""
 ON_ONE = ("test_inject", "test_dns")
 """More of them for the first rung, be the look at it brief too."""

@@ -40,7 +40,8 @@ def test_exports_make_no_spans_of_their_receiver(rung: str, start_agent: StartAg
         spans = backend.expect(2, port=port)
         assert sorted(span.kind for span in spans) == [SERVER, CLIENT]
         ledger = traced.agent.ledger()
-        assert ledger["export_seen"] == 2, ledger
+        assert ledger["signal_span"] == 2, ledger
+        assert ledger["export_seen"] == 2 + ledger["signal_connect_span"], ledger
         assert ledger["protocol_unsupported"] == ledger["protocol_stream_unsupported"] == 0, ledger
         traced.agent.stop()
 

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ebpf.collection import Collection, Own
 from otel_ebpf.config import Config
@@ -22,13 +22,16 @@ from otel_ebpf.export.pipeline import STOP_SECONDS, Pipeline
 from otel_ebpf.identity.discovery import Discovery
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.identity.naming import namers
+from otel_ebpf.identity.own_traces import OwnTraces
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.selection import Selection
 from otel_ebpf.identity.services import Services
+from otel_ebpf.identity.sources import Sources
 from otel_ebpf.inject import inject_request
 from otel_ebpf.intake import Intake
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.clock import boot_to_unix_ns
+from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.injection import INJECT
 from otel_ebpf.kernel.ladder import TCP_STATE
 from otel_ebpf.kernel.ledger import Entry, Ledger
@@ -56,6 +59,9 @@ from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.signals.stage import SignalStage
 from otel_ebpf.signals.tcp_metrics import TcpMetrics
 from otel_ebpf.tcp_health import TcpHealth
+
+if TYPE_CHECKING:
+    from otel_ebpf.process_health import ProcessHealth
 
 __all__ = ["Agent", "attach_request"]
 
@@ -89,6 +95,7 @@ def attach_request(
         runtimes=bool(config.traces.runtimes) and config.traces.enabled,
         tls_left_out=bool(config.tls.exclude_services),
         started_threads=config.traces.started_threads,
+        network_part=config.traces.network and config.traces.enabled,
         network_tcp=config.network.tcp.enabled and config.metrics.enabled and metrics,
         tcp_connections=config.network.tcp.connections,
         tcp_peers=config.network.tcp.peers,
@@ -113,8 +120,14 @@ class Agent:
         build_pipeline: Callable[[Ledger], Pipeline],
         attacher: Attacher | None = None,
         metrics: bool = True,
+        *,
+        new_config: Callable[[], Config | None] = lambda: None,
     ) -> None:
-        """`metrics` is whether the pipeline will want any, which is known before it is built."""
+        """`metrics` is whether the pipeline will want any, which is known before it is built.
+
+        `new_config` is asked once a second for a configuration that takes the place of `config`.
+        """
+        self._new_config = new_config
         self.stopping = False  # not an Event: its lock cannot be taken by a handler that interrupts another
         self.ledger = Ledger()
         self.standings: tuple[Standing, ...] = ()
@@ -130,10 +143,12 @@ class Agent:
         self._started = time.time_ns()
         self._clock_offset = boot_to_unix_ns()
         self._placement = Placement()
+        self._sources = Sources(config)
 
     def start(self) -> None:
         """Attach, and make the exporters meanwhile. Raises KernelError, RungUnavailableError."""
         share_one_heap()
+        self._sources.start()
         with ThreadPoolExecutor(1, "build") as beside:
             building = beside.submit(self._build_pipeline, self.ledger)
             inject = inject_request(self._config, self._sampler)
@@ -169,10 +184,12 @@ class Agent:
         self._pipeline = pipeline
         self._make_stages(pipeline)
         self._tcp = self._make_tcp(attached)
+        self._processes = self._make_processes()
         pipeline.start()
 
     def _make_stages(self, pipeline: Pipeline) -> None:
         config, environment = self._config, self._environment
+        own_traces = OwnTraces()
         self._services = Services(
             Resources(environment.resource_attributes),
             self._discovery,
@@ -181,6 +198,9 @@ class Agent:
             forgotten=self._forget,
             changed=self._likenesses.clear,
             shard=self._shard,
+            surroundings=self._sources.surroundings(),
+            wait_seconds=config.containers.wait_milliseconds / 1000,
+            own_traces=own_traces,
         )
         instruments = Instruments(self._started, config.metrics.series_limit)
         counted = config.metrics.enabled and pipeline.wants_metrics
@@ -194,6 +214,7 @@ class Agent:
             self._ids,
             self._control,
             self._unsupported,
+            self._overheard,
             max_connections=config.capture.connections,
         )
         self._signals = SignalStage(
@@ -206,6 +227,9 @@ class Agent:
             pipeline.emit if config.traces.enabled and pipeline.wants_spans else None,
             self._likenesses.clear,
             config.dns.spans,
+            config.traces.network,
+            own_traces.services if config.instrumented.traces == "leave" else frozenset(),
+            own_traces.services if config.instrumented.metrics == "leave" else frozenset(),
         )
         self._intake = Intake(
             shard=self._shard,
@@ -215,6 +239,7 @@ class Agent:
             likenesses=self._likenesses,
             protocols=self._protocols,
             signals=self._signals,
+            own_traces=own_traces,
         )
         own = config.telemetry.metrics and pipeline.wants_metrics
         self._collection = Collection(
@@ -235,6 +260,15 @@ class Agent:
         health = TcpHealth(self._attacher, peers, self._services, metrics, self._shard)
         health.start()
         return health
+
+    def _make_processes(self) -> ProcessHealth | None:
+        if self._metrics is None or not self._config.metrics.processes:
+            return None
+        # psutil and what belongs to it: 2 MB.
+        from otel_ebpf.process_health import ProcessHealth  # noqa: PLC0415
+        from otel_ebpf.signals.process_metrics import ProcessMetrics  # noqa: PLC0415
+
+        return ProcessHealth(self._services, ProcessMetrics(self._metrics.instruments))
 
     def run(self) -> None:
         """Read until `stopping` is set."""
@@ -257,10 +291,14 @@ class Agent:
                 self._tick()
                 if self._tcp is not None:
                     self._tcp.tick(collection - now)
+                if self._processes is not None:
+                    self._processes.tick(collection - now)
             if now >= second:
                 second = now + 1.0
                 self._clock_offset = boot_to_unix_ns()
                 self._services.sweep()
+                if (config := self._new_config()) is not None:
+                    self._reload(config)
                 self._placement.settle()
             if now >= collection:
                 collection = now + interval
@@ -273,9 +311,13 @@ class Agent:
         self._tick()
         while self._take_batch() and time.monotonic() < deadline:
             pass
+        self._sources.stop()
+        self._intake.settle(at_once=True)
         if self._tcp is not None:
             self._tcp.finish()
         self._collect()
+        if self._processes is not None:
+            self._processes.stop()
         self._collection.stop()
         with ThreadPoolExecutor(1, "detach") as beside:
             kernel = self.totals()[:KERNEL_ENTRIES]  # gone with the hooks
@@ -326,6 +368,8 @@ class Agent:
                 metrics.set_active(service, attributes, number)
         if self._tcp is not None:
             self._tcp.collect()
+        if self._processes is not None:
+            self._processes.collect()
         self._collection.collect()
 
     def _active_requests(self) -> Mapping[tuple[Service, Attributes], int]:
@@ -344,6 +388,23 @@ class Agent:
 
     def _forget(self, service: Service) -> None:
         self._signals.forget(service)
+
+    def _reload(self, config: Config) -> None:
+        """Select and name by a new configuration; the rest of it is for the next start."""
+        discovery = Discovery(config.discovery)
+        if discovery.only_pids(BY_PROCESS_MAX) != self._discovery.only_pids(BY_PROCESS_MAX):
+            logger.warning("probes stay in the programs that they are in: start anew for others")
+        self._services.reload(discovery, namers(config.services))
+        self._discovery = discovery
+        try:
+            self._control.reload(discovery, config.tls.exclude_services)
+        except KernelError as error:
+            logger.error("the new rules are in force in part: %s", error)
+            return
+        logger.info("the configuration has been read again")
+
+    def _overheard(self, record: Exchange | Piece) -> None:
+        self._intake.overheard(record)
 
     def _unsupported(self, record: Exchange | Piece, protocol: str) -> None:
         self._signals.handshakes.closed(record)  # no call will come

@@ -21,6 +21,7 @@ Glob = Annotated[str, Meta(min_length=1, max_length=1024)]
 Pid = Annotated[int, Meta(ge=1, le=4194304)]  # PID_MAX_LIMIT, include/linux/threads.h
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
+SocketPath = Annotated[str, Meta(min_length=1, max_length=107)]  # sun_path of unix(7), without its NUL
 
 
 class ConfigError(Exception):
@@ -28,6 +29,9 @@ class ConfigError(Exception):
 
     The message names the file, the line, the path of the key, what was wrong and what is allowed.
     """
+
+
+Label = Annotated[str, Meta(min_length=2, max_length=1024, pattern=r"^[^=]+=")]
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +58,34 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             max_length=1024,
             description="Ports of the listening side of a connection, one of which must match.",
         ),
+    ] = ()
+    owner: Annotated[
+        Glob | None, Meta(description="Glob for the user that the process runs as: its name or its number.")
+    ] = None
+    service: Annotated[Glob | None, Meta(description="Glob for the `service.name`.")] = None
+    language: Annotated[
+        Glob | None, Meta(description="Glob for the language: `python`, `nodejs`, `java`, `go`, `ruby`, ...")
+    ] = None
+    unit: Annotated[
+        Glob | None, Meta(description="Glob for the systemd service, without `.service` and instance.")
+    ] = None
+    container: Annotated[Glob | None, Meta(description="Glob for the container's name.")] = None
+    image: Annotated[
+        Glob | None, Meta(description="Glob for the container's image: its name, or its name and tag.")
+    ] = None
+    container_labels: Annotated[
+        tuple[Label, ...],
+        Meta(
+            min_length=1,
+            max_length=64,
+            description="Labels of the container, all of which must match: `name=glob for the value`.",
+        ),
+    ] = ()
+    namespace: Annotated[Glob | None, Meta(description="Glob for the Kubernetes namespace.")] = None
+    pod: Annotated[Glob | None, Meta(description="Glob for the pod's name.")] = None
+    pod_labels: Annotated[
+        tuple[Label, ...],
+        Meta(min_length=1, max_length=64, description="Labels of the pod, as those of the container."),
     ] = ()
 
 
@@ -88,6 +120,74 @@ class NamingRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     match: Annotated[Match, Meta(description="Which processes the rule is for.")]
     name: Annotated[Name, Meta(description="Their `service.name`.")]
     namespace: Annotated[Name | None, Meta(description="Their `service.namespace`.")] = None
+
+
+class Containers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names, images and labels of containers, from who runs them."""
+
+    docker: Annotated[
+        tuple[SocketPath, ...],
+        Meta(max_length=8, description="Sockets of Docker daemons, asked where they are there."),
+    ] = ("/run/docker.sock",)
+    podman: Annotated[
+        tuple[SocketPath, ...], Meta(max_length=8, description="Sockets of Podman's API, the same.")
+    ] = ("/run/podman/podman.sock",)
+    cri: Annotated[
+        tuple[SocketPath, ...],
+        Meta(
+            max_length=8,
+            description="Sockets of the Container Runtime Interface (containerd, CRI-O), the same: for what "
+            "the API server does not tell.",
+        ),
+    ] = ("/run/containerd/containerd.sock", "/run/crio/crio.sock")
+    wait_milliseconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10000,
+            description="How long what a process does is held for facts about its container or pod that have "
+            "not come yet. Then it is reported without them, and counted.",
+        ),
+    ] = 1000
+
+
+class Kubernetes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names, owners and labels of this node's pods, from the API server."""
+
+    enabled: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Whether the API server is asked. `auto`: where the agent runs in a pod, that is "
+            "where `KUBERNETES_SERVICE_HOST` is set, and knows its node."
+        ),
+    ] = "auto"
+    node: Annotated[
+        str,
+        Meta(
+            max_length=253,
+            description="Name of this node, whose pods are followed. Empty: that of the variable "
+            "`K8S_NODE_NAME`.",
+        ),
+    ] = ""
+    cluster: Annotated[
+        str, Meta(max_length=255, description="`k8s.cluster.name` of all its pods. Empty: none.")
+    ] = ""
+    api_server: Annotated[
+        str,
+        Meta(
+            max_length=1024,
+            description="URL of the API server. Empty: that of `KUBERNETES_SERVICE_HOST` and "
+            "`KUBERNETES_SERVICE_PORT`.",
+        ),
+    ] = ""
+    credentials: Annotated[
+        str,
+        Meta(
+            max_length=1024,
+            description="Folder of the service account: its `token`, which is read anew for each request, "
+            "and `ca.crt`.",
+        ),
+    ] = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -277,6 +377,13 @@ class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "followed: each costs it about a microsecond.",
         ),
     ] = 50000
+    network: Annotated[
+        bool,
+        Meta(
+            description="Tell on spans what the network had to do with the request, and how its connection "
+            "was made: docs/network-in-a-request.md."
+        ),
+    ] = True
     inject: Annotated[
         tuple[InjectRule, ...],
         Meta(
@@ -305,6 +412,13 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     active_requests: Annotated[
         bool, Meta(description="`http.server.active_requests`, for services where it is exact.")
     ] = True
+    processes: Annotated[
+        bool,
+        Meta(
+            description="What the observed processes take of the host: `process.cpu.time`, "
+            "`process.memory.usage`, `process.thread.count`, `process.unix.file_descriptor.count`."
+        ),
+    ] = False
 
 
 class TcpMetrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -337,6 +451,19 @@ class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the network does to the observed services."""
 
     tcp: Annotated[TcpMetrics, Meta(description="TCP's health, by service and peer.")] = TcpMetrics()
+
+
+class Instrumented(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Services that export spans of their own, by OTLP: which signals are left to them."""
+
+    traces: Annotated[
+        Literal["leave", "make"],
+        Meta(description="Their spans: `leave` makes none of what they do, `make` makes them all the same."),
+    ] = "leave"
+    metrics: Annotated[
+        Literal["leave", "make"],
+        Meta(description="The same of the metrics of their requests. Those of the network are always made."),
+    ] = "make"
 
 
 class Redaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -385,6 +512,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[NamingRule, ...],
         Meta(max_length=1000, description="Names for services; the first rule that matches is used."),
     ] = ()
+    containers: Annotated[
+        Containers, Meta(description="Names, images and labels of containers, from who runs them.")
+    ] = Containers()
+    kubernetes: Annotated[
+        Kubernetes, Meta(description="Names, owners and labels of this node's pods, from the API server.")
+    ] = Kubernetes()
     capture: Annotated[Capture, Meta(description="How the kernel side captures, and how much.")] = Capture()
     tls: Annotated[Tls, Meta(description="Requests that are encrypted.")] = Tls()
     dns: Annotated[Dns, Meta(description="Lookups of names.")] = Dns()
@@ -393,6 +526,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: Annotated[Metrics, Meta(description="Metrics of the observed services.")] = Metrics()
     network: Annotated[Network, Meta(description="What the network does to the observed services.")] = (
         Network()
+    )
+    instrumented: Annotated[Instrumented, Meta(description="Services that export spans of their own.")] = (
+        Instrumented()
     )
     redaction: Annotated[Redaction, Meta(description="What is hidden in what is exported.")] = Redaction()
     telemetry: Annotated[Telemetry, Meta(description="What the agent tells of itself.")] = Telemetry()

@@ -55,8 +55,12 @@ def allowed(kind: inspect.Type) -> str:
             return "true or false"
         case inspect.IntType(ge=least, le=most):
             return f"a whole number from {least} to {most}"
-        case inspect.StrType(min_length=shortest, max_length=longest):
-            return f"text of {'1 to' if shortest else 'at most'} {longest} characters"
+        case inspect.StrType(min_length=shortest, max_length=longest, pattern=pattern):
+            return (
+                "text of the form name=glob"
+                if pattern
+                else f"text of {'1 to' if shortest else 'at most'} {longest} characters"
+            )
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(str(value) for value in values)
         case inspect.VarTupleType(item_type=item, min_length=fewest, max_length=most):

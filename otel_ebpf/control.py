@@ -44,6 +44,7 @@ class Control:
         self._discovery = discovery
         self._without_tls = without_tls
         self._inject = inject
+        self._restricted = not discovery.unrestricted
         self._ruleset = discovery.ruleset
         self._changed = False
 
@@ -59,7 +60,7 @@ class Control:
         """Hand the kernel a decision on a process. Without rules there is nothing to hand."""
         left_out = LEFT_OUT_TLS if self.leaves_out_tls(service) else 0
         inject = self._inject.rules_for(process, service.name) if self._inject else 0
-        if self._discovery.unrestricted and not left_out and not inject:
+        if not self._restricted and not left_out and not inject:
             return
         self._changed |= self._tables.decide_process(
             process.pid,
@@ -75,6 +76,19 @@ class Control:
     def leaves_out_tls(self, service: Service) -> bool:
         """Say whether what a service says by TLS is not wanted."""
         return any(fnmatchcase(service.name, pattern) for pattern in self._without_tls)
+
+    def reload(self, discovery: Discovery, without_tls: Sequence[str]) -> None:
+        """Go by other rules: the kernel asks anew about every process and every connection.
+
+        Raises `KernelError` where there is no room for the ports that they name.
+        """
+        self._discovery = discovery
+        self._without_tls = without_tls
+        self._restricted = True  # decisions by the old rules may stand until others are handed over
+        self._tables.forget_decisions()
+        self._tables.set_port_rules(discovery.port_rules())
+        self._changed = True
+        self.flush()
 
     def flush(self) -> None:
         """After a batch: have the kernel look again at connections it took in before the decisions."""

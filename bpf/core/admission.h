@@ -5,6 +5,7 @@
 #define OTEL_EBPF_ADMISSION_H
 
 #include "endpoint.h"
+#include "network_part.h"
 #include "own.h"
 #include "process.h"
 
@@ -56,6 +57,8 @@ static __noinline struct connection *open_connection(struct sock *sk, __u32 leng
 	}
 	identify_tcp(conn, sk, length, sending);
 	note_established(conn, sk, sending);
+	if (header->role == ROLE_CLIENT)
+		meet_connection(conn, sk);
 	if (header->flags & CAPTURE_ROLE_GUESSED)
 		distrust(bpf_get_current_pid_tgid() >> 32);
 	if (is_own(header->connection)) {

@@ -111,6 +111,9 @@ struct connection {
 	__u8 counted; /* among the open requests of its process: core/serving_process.h */
 	__u8 reserved[2];
 	__u32 ports; /* TCP: of its socket, as in skc_portpair */
+	__u32 retransmits; /* TCP's count of them when the exchange began: core/network_part.h */
+	__u64 connect_start; /* of a client, until the first exchange has told of it; 0: not known */
+	__u64 connect_end; /* the same */
 	__u32 named_by; /* thread of CRuby's that has asked who the peer is: core/serving_ruby.h */
 	__u64 alone_as; /* the number of its request among those of its process; 0: another was open */
 	__u64 established; /* not later than it was, the server's end; 0: not known */

@@ -227,15 +227,23 @@ static __noinline bool is_another_unix(const struct connection *conn, struct soc
 	return inode != socket_inode(sk);
 }
 
-/* The connection that is remembered under a socket's address; NULL, and its end, where that was another's. */
-static __always_inline struct connection *same_connection(struct connection *conn, struct sock *sk)
+/* Ends a connection whose end was not seen; returns it where it cannot be had. Apart, for the verifier. */
+static __noinline struct connection *end_another(struct connection *conn)
 {
-	if (!(conn->record.header.transport == TRANSPORT_UNIX ? is_another_unix(conn, sk) :
-								is_another(conn, sk)) ||
-	    !wait_lock(conn))
+	if (!wait_lock(conn))
 		return conn;
 	end_connection(conn, END_FIN, 0);
 	return NULL;
+}
+
+/* The connection that is remembered under a socket's address; NULL, and its end, where that was another's. */
+static __always_inline struct connection *same_connection(struct connection *conn, struct sock *sk)
+{
+	bool unix_domain = conn->record.header.transport == TRANSPORT_UNIX;
+
+	if (unix_domain ? is_another_unix(conn, sk) : is_another(conn, sk))
+		return end_another(conn);
+	return conn;
 }
 
 #ifdef BASELINE

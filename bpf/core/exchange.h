@@ -4,6 +4,7 @@
 #define OTEL_EBPF_EXCHANGE_H
 
 #include "head.h"
+#include "network_part.h"
 #include "process.h"
 #include "trace.h"
 
@@ -23,6 +24,7 @@ static __always_inline void begin_exchange(struct connection *conn, __u64 now, _
 	record->request_end = record->response_start = record->response_end = 0;
 	record->request_bytes = record->response_bytes = 0;
 	record->request_captured = record->response_captured = 0;
+	begin_network_part(conn, now);
 	settle_context(conn);
 	start_head(&conn->request, 0);
 	conn->response.state = HEAD_UNKNOWN;
@@ -77,7 +79,9 @@ static __noinline int finish_exchange(struct connection *conn, __u32 end, __u32 
 	resolve_at_end(conn);
 	if (conn->counted || conn->record.header.context.source == CONTEXT_ANSWERED)
 		request_ended(conn->record.header.socket);
+	end_network_part(conn);
 	send_exchange(conn, RECORD_EXCHANGE, LEDGER_EXCHANGE_PASSED, LEDGER_EXCHANGE_RING_FULL);
+	conn->record.header.flags &= ~CAPTURE_CONNECTED;
 	conn->phase = PHASE_IDLE;
 	if (request->state == HEAD_DONE && conn->response.state == HEAD_DONE)
 		conn->record.header.flags |= CAPTURE_HTTP1;

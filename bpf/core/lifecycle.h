@@ -61,18 +61,30 @@ static __always_inline void on_destroy(struct sock *sk)
 {
 	struct connection *conn = find_connection((__u64)sk);
 
+	forget_connect((__u64)sk);
 	if (conn)
 		on_gone(conn, sk);
 }
 
-static __always_inline void on_state(struct sock *sk, int state)
+/* In the system call that connects. */
+static __always_inline void begin_connect(struct sock *sk)
+{
+	if (network_part && is_tcp(sk) && !is_excluded(bpf_get_current_pid_tgid() >> 32))
+		keep_connect((__u64)sk);
+}
+
+static __always_inline void on_state(struct sock *sk, int from, int state)
 {
 	struct connection *conn;
 
-	if (state == TCP_SYN_SENT)
+	if (state == TCP_SYN_SENT) {
 		note_connecting(sk);
-	else if (state == TCP_ESTABLISHED)
+		begin_connect(sk);
+	} else if (state == TCP_ESTABLISHED) {
 		note_connected(sk);
+		if (from == TCP_SYN_SENT)
+			end_connect(sk);
+	}
 	if (state != TCP_CLOSE && state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK)
 		return;
 	conn = find_connection((__u64)sk);

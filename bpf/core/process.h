@@ -3,6 +3,7 @@
 #ifndef OTEL_EBPF_PROCESS_H
 #define OTEL_EBPF_PROCESS_H
 
+#include "cgroup_names.h"
 #include "emit.h"
 
 /* Inserted at a process's first I/O on a socket (and by fork, from its parent's); updated by user
@@ -137,6 +138,7 @@ static __always_inline void announce_process(struct task_struct *task)
 	BPF_CORE_READ_STR_INTO(&notice->record.command, task, group_leader, comm);
 	name = BPF_CORE_READ(mm, exe_file, f_path.dentry, d_name.name);
 	bpf_probe_read_kernel_str(notice->record.executable, sizeof(notice->record.executable), name);
+	copy_cgroup_names(&notice->record, task);
 	arguments = copy_range(notice->data, PROCESS_ARGUMENTS_MAX, BPF_CORE_READ(mm, arg_start),
 			       BPF_CORE_READ(mm, arg_end));
 	OPAQUE(arguments);

@@ -24,6 +24,7 @@ const volatile __u64 id_secret_low = 0;
 const volatile __u64 id_secret_high = 0;
 const volatile __u32 tls_left_out = 0; /* whether any process may have LEFT_OUT_TLS */
 const volatile __u32 follow_started = 1; /* traces.started_threads */
+const volatile __u32 network_part = 1; /* traces.network */
 const volatile __u32 network_tcp = 0; /* network.tcp.enabled */
 const volatile __u32 network_peers = 2048; /* network.tcp.peers */
 const volatile __u32 injects = 0; /* whether traceparent is written into requests: core/inject.h */

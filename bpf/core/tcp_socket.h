@@ -62,14 +62,6 @@ static __always_inline struct tcp_socket *find_tcp_socket(struct sock *sk)
 	return bpf_map_lookup_elem(&tcp_sockets, &key);
 }
 
-static __always_inline bool is_tcp(struct sock *sk)
-{
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-	return (family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sk, sk_type) == SOCK_STREAM &&
-	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
-}
-
 static __always_inline bool has_flag(struct sock *sk, int flag)
 {
 	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> flag & 1;

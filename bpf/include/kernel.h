@@ -92,7 +92,23 @@ enum sock_flags {
 	SOCK_ZEROCOPY,
 };
 
+struct inet_connection_sock {
+	const void *icsk_ulp_ops; /* of a protocol above TCP: kernel TLS */
+	struct {
+		__u32 lrcvtime; /* jiffies: of the last segment with data */
+	} icsk_ack;
+};
+
+struct minmax_sample {
+	__u32 v;
+};
+
+struct minmax {
+	struct minmax_sample s[3]; /* the first is the one */
+};
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
@@ -103,12 +119,9 @@ struct tcp_sock {
 	__u64 bytes_acked;
 	__u64 bytes_received;
 	__u32 srtt_us; /* eighths of a microsecond */
+	struct minmax rtt_min; /* us, of net.ipv4.tcp_min_rtt_wlen seconds; all ones: never measured */
 	__u32 total_retrans;
 	__u32 lsndtime; /* jiffies */
-};
-
-struct inet_connection_sock {
-	const void *icsk_ulp_ops; /* of a protocol above TCP: kernel TLS */
 };
 
 struct sockaddr_un {
@@ -225,6 +238,30 @@ struct thread_struct {
 #define THREAD_POINTER(task) BPF_CORE_READ(task, thread.uw.tp_value)
 #endif
 
+struct kernfs_node {
+	const char *name;
+};
+
+struct cgroup;
+struct cgroup_root;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	int level; /* 0 at the root */
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1]; /* as many as the kernel has controllers */
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -238,6 +275,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	const struct cred *cred;
+	struct css_set *cgroups;
 	char comm[16];
 	struct thread_struct thread;
 };

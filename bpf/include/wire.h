@@ -13,7 +13,7 @@
 
 #include <linux/types.h>
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 
 enum record_kind {
 	RECORD_EXCHANGE = 1, /* one request and its response */
@@ -70,6 +70,7 @@ enum capture_flag {
 	CAPTURE_HTTP1 = 1 << 7, /* the kernel has followed an earlier exchange on it to its end */
 	CAPTURE_FIRST = 1 << 8, /* the first exchange behind a handshake that was reported */
 	CAPTURE_WRITTEN = 1 << 9, /* WRITTEN_BYTES of its request were not the application's */
+	CAPTURE_CONNECTED = 1 << 10, /* the first exchange of a connection whose making was seen */
 };
 
 /* A traceparent and its line end: TCP counts it, so the positions behind it do too. */
@@ -158,6 +159,12 @@ struct exchange_record {
 	__u64 response_end; /* time of the last byte of the response */
 	__u64 request_bytes;
 	__u64 response_bytes; /* interim (1xx) responses included */
+	__u32 waited; /* us that the request had been there when it was read, to the tick: core/network_part.h */
+	__u32 rtt; /* us, TCP's smoothed one at the end of the exchange; 0: not known */
+	__u32 rtt_min; /* us, the least one of the last minutes */
+	__u32 retransmits; /* segments that this end sent again during the exchange */
+	__u64 connect_start; /* with CAPTURE_CONNECTED: time of the call that connects */
+	__u64 connect_end; /* time at which the connection was there */
 	__u32 request_head; /* length of the HTTP/1 head in bytes, 0 if it was not followed to its end */
 	__u32 response_head; /* the same, of the final response, interim heads before it included */
 	__u16 request_captured;
@@ -190,6 +197,10 @@ _Static_assert(sizeof(struct close_record) == sizeof(struct record_header) + 16,
 #define PROCESS_ARGUMENTS_MAX 1024
 #define PROCESS_ENVIRONMENT_MAX 4096
 
+/* Names of a control group and of those it is in, the innermost first; empty at the hierarchy's root. */
+#define CGROUP_NAMES 3
+#define CGROUP_NAME_MAX 96 /* cri-containerd-, 64 digits, .scope */
+
 /* data: arguments (NUL separated), then environment (NUL separated). */
 struct process_record {
 	struct record_header header;
@@ -200,6 +211,8 @@ struct process_record {
 	__u32 reserved;
 	char command[16]; /* task->group_leader->comm */
 	char executable[64]; /* the last component of the executable's path */
+	char unified[CGROUP_NAMES][CGROUP_NAME_MAX]; /* in the hierarchy of version 2 */
+	char controlled[CGROUP_NAMES][CGROUP_NAME_MAX]; /* in one of version 1, where there is any */
 };
 
 /* By which of the C library's functions, which decides what `result` is. */

@@ -12,7 +12,7 @@ static __always_inline void state_changed(struct sock *sk, int from, int to)
 {
 	if (network_tcp)
 		on_tcp_state(sk, from, to);
-	on_state(sk, to);
+	on_state(sk, from, to);
 }
 
 static __always_inline void destroyed(struct sock *sk)

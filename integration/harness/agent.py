@@ -61,6 +61,15 @@ class Agent:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
+    def reconfigure(self, config: Mapping[str, Any] | str, *, unnoticed: bool = False) -> None:
+        """Write another configuration, or any text; `unnoticed` with the time that the last one had."""
+        before = self._config.stat()
+        text = config if isinstance(config, str) else yaml.safe_dump(self._configuration(config))
+        self._config.write_text(text)
+        if unnoticed:
+            assert self._config.stat().st_size == before.st_size
+            os.utime(self._config, ns=(before.st_atime_ns, before.st_mtime_ns))
+
     def _configuration(self, config: Mapping[str, Any]) -> dict[str, Any]:
         merged: dict[str, Any] = {
             key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()

@@ -40,6 +40,8 @@ LOOKUP_SIGNALS = (
     "signal_lookup_discovery",
     "signal_lookup_failed",
 )
+SPANS = ("signal_span", "signal_connect_span", "signal_handshake_span", "signal_lookup_span")
+CONNECT_SIGNALS = ("signal_connect_span", "signal_connect_unsampled", "signal_connect_failed")
 DATAGRAM_OUTCOMES = (
     "datagram_passed",
     "datagram_ring_full",
@@ -88,7 +90,8 @@ _RULES = (
     ("protocol_lookup_seen", ("protocol_lookup_passed", "protocol_lookup_in_flight")),
     ("signal_lookup_seen", ("reader_lookup", "protocol_lookup_passed")),
     ("signal_lookup_seen", LOOKUP_SIGNALS),
-    ("export_seen", ("signal_span", "signal_handshake_span", "signal_lookup_span")),
+    ("signal_connect_seen", CONNECT_SIGNALS),
+    ("export_seen", SPANS),
     ("export_seen", EXPORT_OUTCOMES),
 )
 _IN_BOOKS = frozenset(name for left, right in _RULES for name in (left, *right))

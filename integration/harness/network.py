@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from integration.harness.limits import wait_until
+from integration.harness.build import PROGRAMS
+from integration.harness.limits import DIES_WITH_US, PATIENCE, slack, wait_until
 
 VISITORS, SERVICES = "10.231.7.1", "10.231.7.2"
+SLOW_SERVICES, SLOW_SERVICES_6 = "10.231.9.2", "fd00:231:9::2"
 HOST = "10.231.8.1"
 TRANSLATED = "10.231.99.1"
 """What visitors call the services by, where their addresses are translated (DNAT)."""
@@ -96,6 +99,24 @@ def two_networks(port: int) -> Iterator[Networks]:
             *("--dport", "80", "-j", "DNAT", "--to-destination", f"{SERVICES}:{port}"),
         )
         yield made
+
+
+@contextmanager
+def slow_wire(networks: Networks, milliseconds: int) -> Iterator[None]:
+    """Lay another wire between them, which takes so long each way: SLOW_SERVICES are the services there."""
+    program = [sys.executable, str(PROGRAMS / "network" / "slow_wire.py")]
+    words = [*DIES_WITH_US, *program, networks.visitors, networks.services, str(milliseconds)]
+    wire = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert wire.stdout is not None
+        assert wire.stdout.readline() == "ready\n"
+        for name, last in ((networks.visitors, 1), (networks.services, 2)):
+            _run("ip", "-n", name, "address", "add", f"10.231.9.{last}/30", "dev", "slow")
+            _run("ip", "-n", name, "link", "set", "slow", "up")
+            _run("ip", "-n", name, "address", "add", f"fd00:231:9::{last}/64", "dev", "slow", "nodad")
+        yield
+    finally:
+        wire.communicate("", slack(PATIENCE))
 
 
 def _run(*words: str) -> str:

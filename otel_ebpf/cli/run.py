@@ -12,13 +12,14 @@ from pathlib import Path
 import click
 
 from otel_ebpf.agent import Agent
-from otel_ebpf.config import Config, ConfigError, load
+from otel_ebpf.config import ConfigError, load
 from otel_ebpf.environment import Environment, read_environment
 from otel_ebpf.export.pipeline import Pipeline, build
 from otel_ebpf.export.settings import ConfigurationError, settings_from
 from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.ledger import DESCRIPTIONS, Ledger
+from otel_ebpf.reload import ConfigWatch
 from otel_ebpf.service_manager import notify
 from otel_ebpf.status import StatusServer
 
@@ -36,8 +37,8 @@ logger = logging.getLogger("otel_ebpf")
 def command(path: Path | None, console: bool) -> None:
     """Observe this host and export what is seen.
 
-    Runs until SIGTERM or SIGINT. Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the
-    demanded rung cannot be had.
+    Runs until SIGTERM or SIGINT; the rules of discovery are read again on SIGHUP, and when the file has
+    changed. Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the demanded rung cannot be had.
     """
     environment = read_environment(os.environ)
     logging.basicConfig(
@@ -48,7 +49,7 @@ def command(path: Path | None, console: bool) -> None:
     for warning in environment.warnings:
         logger.warning("%s", warning)
     try:
-        _run(load(path), environment, console)
+        _run(path, environment, console)
     except (ConfigError, ConfigurationError) as error:
         logger.error("%s", error)
         sys.exit(EXIT_CONFIGURATION)
@@ -62,21 +63,26 @@ def command(path: Path | None, console: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _run(config: Config, environment: Environment, console: bool) -> None:
+def _run(path: Path | None, environment: Environment, console: bool) -> None:
+    config = load(path)
+    watch = ConfigWatch(path, config)
     settings = settings_from(environment, os.environ, console)
 
     def pipeline(ledger: Ledger) -> Pipeline:
         queue = dataclasses.replace(settings.queue, age=config.traces.max_age_seconds)
         return build(dataclasses.replace(settings, queue=queue), ledger.shard)
 
-    agent = Agent(config, environment, pipeline, metrics=bool(settings.metrics))
+    wanted = bool(settings.metrics)
+    agent = Agent(config, environment, pipeline, metrics=wanted, new_config=watch.take)
 
     def stop(*_: object) -> None:
         agent.stopping = True
 
     for number in _STOPPING:
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda *_: watch.ask())
     agent.start()
+    watch.start()
     status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals, agent.probing)
     if config.telemetry.status_socket:
         status.start()
@@ -87,9 +93,10 @@ def _run(config: Config, environment: Environment, console: bool) -> None:
         agent.run()
     finally:
         notify("STOPPING=1")
+        watch.stop()
         status.stop()
         agent.stop()
-    for number in _STOPPING:  # the interpreter's end would have them kill it
+    for number in (*_STOPPING, signal.SIGHUP):  # the interpreter's end would have them kill it
         signal.signal(number, signal.SIG_IGN)
     _say_ledger(agent.final_totals)
 

@@ -2,7 +2,7 @@
 
 A span is written straight to the wire form of opentelemetry.proto.trace.v1.Span. What repeats from
 span to span, its template and its shared attributes, is encoded once and kept with them, so that a
-span costs one pack of its fixed-size fields, one of the peer's port, and a join.
+span costs one pack of its fixed-size fields, one of the peer's port, one of the network's part, and a join.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from struct import Struct
 from typing import Final
 
 from otel_ebpf.export.protobuf import attribute_block, delimited, text, varint
-from otel_ebpf.signals.names import NETWORK_PEER_PORT
+from otel_ebpf.signals.names import NETWORK_PEER_PORT, TCP_MIN_RTT, TCP_RTT, TIME_TO_FIRST_BYTE
+from otel_ebpf.signals.network_part import NetworkPart, part_attributes
 from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock, Span, SpanTemplate
 
 __all__ = ["encode_span"]
@@ -26,6 +27,16 @@ _FIXED_AND_PARENT: Final = Struct("<2s16s2s8s2s8sBQBQ2sI").pack
 _PORT_KEY: Final = delimited(b"\x0a", NETWORK_PEER_PORT.encode())
 _PORT_HEAD: Final = _ATTRIBUTE + varint(len(_PORT_KEY) + 6) + _PORT_KEY + b"\x12\x04\x18"
 _PORT: Final = Struct(f"<{len(_PORT_HEAD)}sBBB").pack
+
+
+def _head_of_double(name: str) -> bytes:
+    """Return all of an attribute but its value, a double."""
+    key = delimited(b"\x0a", name.encode())
+    return _ATTRIBUTE + varint(len(key) + 11) + key + b"\x12\x09\x21"
+
+
+_RTT_HEAD, _MIN_HEAD, _FIRST_HEAD = map(_head_of_double, (TCP_RTT, TCP_MIN_RTT, TIME_TO_FIRST_BYTE))
+_THREE: Final = Struct(f"<{len(_RTT_HEAD)}sd{len(_MIN_HEAD)}sd{len(_FIRST_HEAD)}sd").pack
 _LIMIT_64: Final = (1 << 64) - 1
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
@@ -38,7 +49,7 @@ def encode_span(span: Span) -> bytes:
     are clamped. `SpanFlags`: bits 0-7 the W3C trace flags, bit 8 says that bit 9, whether the
     parent is remote, is known.
     """
-    template, trace_id, span_id, parent, flags, remote, start, end, shared, port, own = span
+    template, trace_id, span_id, parent, flags, remote, start, end, shared, port, own, network = span
     flags = flags & 0xFF | (_HAS_IS_REMOTE | _IS_REMOTE if remote else _HAS_IS_REMOTE)
     try:
         if parent:
@@ -59,7 +70,17 @@ def encode_span(span: Span) -> bytes:
         parts.append(_PORT(_PORT_HEAD, port & 0x7F | 0x80, port >> 7 & 0x7F | 0x80, port >> 14))
     if own:
         parts.append(attribute_block(_ATTRIBUTE, own))
+    if network is not None:
+        parts.append(_encode_part(network))
     return b"".join(parts)
+
+
+def _encode_part(part: NetworkPart) -> bytes:
+    """Encode the network's part: of most requests the same three attributes."""
+    rtt, rtt_min, first_byte, waited, retransmits, looked_up = part
+    if waited or retransmits or looked_up or not (rtt and rtt_min and first_byte):
+        return attribute_block(_ATTRIBUTE, part_attributes(part))
+    return _THREE(_RTT_HEAD, rtt / 1e6, _MIN_HEAD, rtt_min / 1e6, _FIRST_HEAD, first_byte / 1e9)
 
 
 def _encode_template(template: SpanTemplate) -> bytes:

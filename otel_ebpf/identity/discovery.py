@@ -15,7 +15,7 @@ from typing import NamedTuple
 from otel_ebpf.config import Discovery as Rules
 from otel_ebpf.config import Rule
 from otel_ebpf.identity.model import Process
-from otel_ebpf.identity.naming import matches
+from otel_ebpf.identity.traits import Traits
 
 __all__ = ["Decision", "Discovery", "PortRules", "Verdict"]
 
@@ -87,12 +87,13 @@ class Discovery:
         """Return every port that a rule names, for the kernel's map `ports`."""
         return self._ports
 
-    def decide(self, process: Process) -> Decision:
-        """Decide on a process. The agent itself is always OFF."""
+    def decide(self, process: Process, service: str = "", language: str = "") -> Decision:
+        """Decide on a process, whose service has that name and language. The agent itself is always OFF."""
         if process.visible_pid == os.getpid():
             return _OFF
-        excluded, exclude_ports = _fitting(self._exclude, process)
-        included, include_ports = _fitting(self._include, process)
+        traits = Traits(process, service, language)
+        excluded, exclude_ports = _fitting(self._exclude, traits)
+        included, include_ports = _fitting(self._include, traits)
         if excluded:
             return _OFF
         if included or not self._include:
@@ -111,13 +112,11 @@ class Discovery:
         return decision.verdict is Verdict.ON or bool(rules.include & decision.include_ports)
 
 
-def _fitting(rules: tuple[Rule, ...], process: Process) -> tuple[bool, int]:
+def _fitting(rules: tuple[Rule, ...], traits: Traits) -> tuple[bool, int]:
     """Return whether a rule without ports fits, and which of those with ports fit but for them."""
     whole, by_port = False, 0
     for bit, rule in enumerate(rules):
-        if rule.pids and process.pid not in rule.pids and process.visible_pid not in rule.pids:
-            continue
-        if not matches(rule, process):
+        if not traits.fit(rule):
             continue
         if rule.ports:
             by_port |= 1 << bit

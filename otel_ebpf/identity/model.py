@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 AttributeValue = str | int | float | bool | tuple[str, ...]
 Attributes = tuple[tuple[str, AttributeValue], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """Facts about one container: id and runtime from its control group, the others from who runs it.
+
+    Everything is empty where it is unknown. `image` is without its tags.
+    """
+
+    identifier: str = ""
+    runtime: str = ""  # container.runtime.name
+    name: str = ""
+    image: str = ""
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """Facts about one pod: its uid from the control group, the others from the API server."""
+
+    uid: str
+    name: str = ""
+    namespace: str = ""
+    node: str = ""
+    owners: tuple[tuple[str, str, str], ...] = ()  # (kind in lower case, name, uid), the innermost first
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +56,8 @@ class Process:
     namespace_pid: int = 0  # pid in its own namespace, 0 where unknown
     visible_pid: int = 0  # pid by which the agent's /proc shows it, 0 where it does not
     directory: str = ""  # working directory as the process sees it, "" where unknown
+    container: Container | None = None
+    pod: Pod | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 The order is that of the conventions' table in docs (see `NAMERS`): what the process says of itself,
 what the user's configuration says, then what can be observed, from what was chosen to be a
-service's name down to the executable. Containers and Kubernetes insert theirs after `RULE`.
+service's name down to the executable.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from otel_ebpf.environment import parse_pairs
 from otel_ebpf.identity.command import interpreter_of
 from otel_ebpf.identity.model import Process
 from otel_ebpf.identity.names import clean_name, words
+from otel_ebpf.identity.place_names import container_name, pod_name, pod_namespace
 from otel_ebpf.identity.programs import program_name
 
 __all__ = ["Name", "Namer", "declared_attributes", "matches", "name_of", "namers", "unit_name"]
@@ -42,6 +43,8 @@ def namers(rules: Iterable[NamingRule] = ()) -> list[tuple[str, Namer]]:
     return [
         ("environment", by_environment),
         ("rule", lambda process: by_rule(process, listed)),
+        ("pod", by_pod),
+        ("container", by_container),
         ("unit", by_unit),
         ("program", by_program),
         ("executable", by_executable),
@@ -123,6 +126,18 @@ def unit_name(cgroup: str) -> str:
             name = _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), name)
             return "" if name in _LAUNCHERS else name
     return ""
+
+
+def by_pod(process: Process) -> Name | None:
+    """Name a process by its pod, which is more than its uid only where the API server is asked."""
+    name = pod_name(process)
+    return Name(name, pod_namespace(process)) if name else None
+
+
+def by_container(process: Process) -> Name | None:
+    """Name a process by its container's compose service, or its container."""
+    name = container_name(process)
+    return Name(name) if name else None
 
 
 def by_unit(process: Process) -> Name | None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
+from otel_ebpf.identity.cgroups import choose
 from otel_ebpf.identity.model import Process
 from otel_ebpf.kernel.records import ProcessSeen
 
@@ -169,6 +170,7 @@ def process_from_record(record: ProcessSeen) -> Process:
         command_line=arguments,
         user=record.user,
         environment=_environment(record.environment),
+        cgroup=choose([_nested(names) for names in (record.unified, record.controlled) if names]),
     )
 
 
@@ -192,7 +194,7 @@ def process_of(record: ProcessSeen) -> Process:
         command_line=(found.command_line if same else ()) or told.command_line,
         user=found.user if same else told.user,
         environment=(found.environment if same else {}) or told.environment,
-        cgroup=found.cgroup,
+        cgroup=choose([path for path in (found.cgroup, told.cgroup) if path]),
         namespace_pid=found.namespace_pid,
         visible_pid=found.visible_pid,
         directory=found.directory,
@@ -257,13 +259,19 @@ def _status(raw: bytes) -> dict[bytes, bytes]:
 
 
 def _cgroup_path(raw: bytes) -> str:
-    """Choose the path that says most: the unified one, else systemd's own, else any that is not the root."""
+    """Choose the path that says most: a container's, else the unified one, systemd's, any but the root."""
     paths: dict[bytes, str] = {}
     for line in raw.splitlines():
         fields = line.split(b":", 2)  # hierarchy, controllers, path (which may hold colons)
         if len(fields) == 3 and fields[2].startswith(b"/") and fields[2] != b"/":
             paths[fields[1]] = _text(fields[2])[:PATH_CHARACTERS]
-    return paths.get(b"") or paths.get(b"name=systemd") or next(iter(paths.values()), "/" if raw else "")
+    first = [paths[name] for name in (b"", b"name=systemd") if name in paths]
+    return choose([*first, *paths.values()]) or ("/" if raw else "")
+
+
+def _nested(names: tuple[bytes, ...]) -> str:
+    """Return the end of a control group's path, as far as a record tells it."""
+    return "/" + "/".join(_text(name) for name in reversed(names))
 
 
 def read_file_of(process: Process, path: str, limit: int = 64 << 10) -> bytes:

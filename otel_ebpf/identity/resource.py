@@ -17,7 +17,8 @@ from otel_ebpf import __version__
 from otel_ebpf.identity.model import Attributes, AttributeValue, Process
 from otel_ebpf.identity.names import clean_name
 from otel_ebpf.identity.naming import Name, declared_attributes
-from otel_ebpf.identity.process import read_file_of
+from otel_ebpf.identity.owners import owner_name
+from otel_ebpf.identity.place_attributes import place_attributes
 from otel_ebpf.identity.runtime import Runtime
 from otel_ebpf.identity.secrets import command_line
 from otel_ebpf.kernel.clock import boot_to_unix_ns
@@ -70,7 +71,8 @@ class Resources:
     """Makes resources. `added` is the agent's own OTEL_RESOURCE_ATTRIBUTES, which goes on every one.
 
     Who wins, where two say the same: what is observed of the process (process.*, telemetry.*), then
-    what the process declares itself, then `added`, then the host. `added` never names a service.
+    what the process declares itself, then its pod and container, then `added`, then the host. `added`
+    never names a service.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Resources:
         """Return the whole resource of one process. Never raises; what is unknown is left out."""
         found: dict[str, AttributeValue] = dict(self._host)
         found.update(self._added)
+        found.update((k, v) for k, v in place_attributes(process) if not k.startswith(_OBSERVED))
         for declared, value in declared_attributes(process).items():
             key = clean_name(declared)
             if key and not key.startswith(_OBSERVED):
@@ -125,7 +128,7 @@ class Resources:
         if process.command_line:
             found[names.PROCESS_COMMAND_LINE] = command_line(process.command_line, process.executable)
         if process.user >= 0:
-            found[names.PROCESS_OWNER] = _owner(process)
+            found[names.PROCESS_OWNER] = owner_name(process)
         if created := self._wall_time(process.start):
             found[names.PROCESS_CREATION_TIME] = created
         if runtime.name:
@@ -138,18 +141,6 @@ class Resources:
             return ""
         moment = datetime.fromtimestamp((self._boot_time + start) // 1_000_000 / 1000, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _owner(process: Process) -> str:
-    """Return the user's name in the process's own /etc/passwd, else the number, as ps shows it.
-
-    Not by getpwuid: it asks the host's directory services, which can be slow, and another root's users.
-    """
-    for line in read_file_of(process, "/etc/passwd").split(b"\n"):
-        fields = line.split(b":", 3)
-        if len(fields) == 4 and fields[2] == str(process.user).encode():
-            return clean_name(fields[0].decode("utf-8", "replace")) or str(process.user)
-    return str(process.user)
 
 
 def _printable(text: str) -> str:

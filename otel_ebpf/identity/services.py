@@ -19,23 +19,24 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from otel_ebpf.identity.discovery import Decision, Discovery
+from otel_ebpf.identity.discovery import Decision, Discovery, Verdict
 from otel_ebpf.identity.model import Attributes, Process, Service
 from otel_ebpf.identity.naming import Namer, name_of, namers
+from otel_ebpf.identity.own_traces import OwnTraces
 from otel_ebpf.identity.process import open_process, process_of, read_process
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.runtime import runtime_of
+from otel_ebpf.identity.surroundings import Surroundings
+from otel_ebpf.identity.waiting import Key, Waiting
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import ProcessSeen
 from otel_ebpf.kernel.vantage import Vantage
 
-__all__ = ["Services"]
+__all__ = ["Observed", "Services"]
 
 KEPT_SECONDS = 30.0
 CHECKED_AT_ONCE = 16
 VANTAGES_KEPT = 8192
-
-Key = tuple[int, int]  # (pid in the initial namespace, start in boot-time nanoseconds)
 
 
 class _Known(NamedTuple):
@@ -43,6 +44,14 @@ class _Known(NamedTuple):
 
     service: Service
     decision: Decision
+    visible_pid: int
+
+
+class Observed(NamedTuple):
+    """A process that is observed and was there when it was last looked at."""
+
+    key: Key
+    service: Service
     visible_pid: int
 
 
@@ -56,8 +65,11 @@ class Services:
     `decided(process, service, decision)` is called for each process when it becomes known (or is
     another program after exec), so that the kernel can be told; `forgotten(service)` when the
     last process of a service is gone; `changed()` when what `admitted` has said may no longer hold.
-    `clock` is monotonic, in seconds; `shard` counts the processes of which nothing is known, and those
-    that are forgotten for want of room.
+    `clock` is monotonic, in seconds; `shard` counts the processes of which nothing is known, those
+    that are forgotten for want of room, and those whose container's facts did not come in time.
+
+    Facts about where a process runs come from `surroundings`, and may come late: for `wait_seconds` its
+    records are then to be held (`waits`), until `settle` returns it.
     """
 
     def __init__(
@@ -72,7 +84,13 @@ class Services:
         changed: Callable[[], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
         shard: Shard | None = None,
+        surroundings: Surroundings | None = None,
+        wait_seconds: float = 0.0,
+        own_traces: OwnTraces | None = None,
     ) -> None:
+        self._own_traces = own_traces or OwnTraces()
+        shard = shard or Shard()
+        self._waiting = Waiting(surroundings or Surroundings(), wait_seconds, clock, shard)
         self._resources = resources
         self._discovery = discovery
         self._order = tuple(namers() if order is None else order)
@@ -81,7 +99,7 @@ class Services:
         self._forgotten = forgotten
         self._changed = changed
         self._clock = clock
-        self._counts = (shard or Shard()).counts
+        self._counts = shard.counts
         # Two generations instead of a list by use: a look-up stays one dictionary read. What has not been
         # asked for since the last turn is in the older one, and leaves at the next.
         self._young: dict[Key, _Known] = {}
@@ -91,6 +109,7 @@ class Services:
         self._leaving: deque[tuple[float, Key]] = deque()  # by time: the delay is the same for all
         self._left: set[Key] = set()
         self._unchecked: list[Key] = []
+        self._stale: set[Key] = set()  # what the rules before the last `reload` have decided on
         self._number = 0
         # What was found by vantage, until any process comes, changes or goes: so what is in use is looked
         # for again, and does not age.
@@ -115,6 +134,22 @@ class Services:
             found = self._found[vantage] = known.service if allowed else None
             return found
 
+    def waits(self, vantage: Vantage) -> bool:
+        """Say whether facts about a record's process may still come, so that the record is to be held."""
+        if vantage not in self._found:
+            self.admitted(vantage)
+        return bool(self._waiting) and (vantage.process, vantage.process_start) in self._waiting
+
+    def settle(self, *, at_once: bool = False) -> list[Key]:
+        """Return the processes that are no longer waited for, as their facts have come or their time is over.
+
+        `at_once` waits for none any more. Call ten times a second.
+        """
+        settled = self._waiting.settled(at_once=at_once)
+        for _, process in settled:
+            self._remember(process)
+        return [key for key, _ in settled]
+
     def service_of(self, vantage: Vantage) -> Service:
         """Return the service of a record's process, whatever the rules say of it."""
         return self._known(vantage).service
@@ -138,6 +173,14 @@ class Services:
         found = read_process(visible, start, host_pid=process)
         return self._remember(found).service if found is not None else None
 
+    def observed(self) -> list[Observed]:
+        """Return the processes that the rules let through, on whatever port."""
+        return [
+            Observed(key, known.service, known.visible_pid)
+            for key, known in {**self._old, **self._young}.items()
+            if known.visible_pid and known.decision.verdict is not Verdict.OFF
+        ]
+
     def lets_through(self, process: int, start: int, port: int) -> bool:
         """Say what the discovery rules say of a known process's connections of that service port."""
         known = self._young.get((process, start)) or self._old.get((process, start))
@@ -145,7 +188,18 @@ class Services:
 
     def seen(self, record: ProcessSeen) -> Service:
         """Take the kernel's notice of a process: its first I/O on a socket, again after each exec."""
-        return self._remember(process_of(record)).service
+        before = self.known(record.process, record.process_start)
+        service = self._remember(process_of(record)).service
+        if before is not None and before is not service:  # by exec
+            self._own_traces.restarted((record.process, record.process_start), service)
+        return service
+
+    def reload(self, discovery: Discovery, order: Iterable[tuple[str, Namer]]) -> None:
+        """Go by other rules. Each process is looked at anew with its next record, or its next notice."""
+        self._discovery = discovery
+        self._order = tuple(order)
+        self._stale = {*self._young, *self._old}
+        self._change()
 
     def exited(self, record: ProcessSeen) -> None:
         """Take the notice of a process's exit. It stays known for 30 s."""
@@ -162,6 +216,8 @@ class Services:
             self._left.discard(key)
             self._drop(self._young.pop(key, None) or self._old.get(key))
             self._old.pop(key, None)
+        for process in self._waiting.improved(CHECKED_AT_ONCE):
+            self._remember(process)
         if not self._unchecked:
             self._unchecked = [*self._young, *self._old]
         for _ in range(min(CHECKED_AT_ONCE, len(self._unchecked))):
@@ -173,6 +229,8 @@ class Services:
     def _known(self, vantage: Vantage) -> _Known:
         """Find a process that is known, or in /proc; make a bare one of what the record says."""
         key = (vantage.process, vantage.process_start)
+        if self._stale and key in self._stale:
+            self._look_again(key)
         known = self._young.get(key)
         if known is not None:
             return known
@@ -190,8 +248,18 @@ class Services:
         self._leave(key)
         return known
 
+    def _look_again(self, key: Key) -> None:
+        """Decide by the rules of now. What has ended stays as it was decided on."""
+        self._stale.discard(key)
+        known = self._young.get(key) or self._old.get(key)
+        process = read_process(known.visible_pid, key[1], host_pid=key[0]) if known is not None else None
+        if process is not None:
+            self._remember(process)
+
     def _remember(self, process: Process) -> _Known:
         key = (process.pid, process.start)
+        self._stale.discard(key)
+        process, waits = self._waiting.take(process)
         runtime = runtime_of(process)
         name = name_of(process, self._order)
         resource = self._resources.of(process, name, runtime)
@@ -202,13 +270,17 @@ class Services:
             self._by_resource[resource] = service
         self._processes[service] = self._processes.get(service, 0) + 1
         before = self._young.get(key) or self._old.get(key)
-        known = _Known(service, self._discovery.decide(process), process.visible_pid)
+        known = _Known(
+            service, self._discovery.decide(process, service.name, service.language), process.visible_pid
+        )
         self._young[key] = known
         self._old.pop(key, None)
+        self._own_traces.named(key, service)
         self._drop(before)  # after the new one was counted: it can be of the same service
         self._change()
         self._turn()
-        self._decided(process, service, known.decision)
+        if not waits:  # what a rule says of a container is not known before
+            self._decided(process, service, known.decision)
         return known
 
     def _change(self) -> None:
@@ -229,6 +301,7 @@ class Services:
     def _leave(self, key: Key) -> None:
         if key not in self._left and (key in self._young or key in self._old):
             self._left.add(key)
+            self._waiting.forget(key)
             self._leaving.append((self._clock() + KEPT_SECONDS, key))
 
     def _drop(self, known: _Known | None) -> None:
@@ -243,6 +316,7 @@ class Services:
             return
         del self._processes[service]
         del self._by_resource[service.resource]
+        self._own_traces.services.discard(service)
         self._forgotten(service)
 
 

@@ -98,6 +98,7 @@ class Attacher:
         constants = _constants(request) | {"injects": int(inject is not None)}
         entries = {
             "connections": request.connections,
+            "connects": request.connections if request.network_part else 1,
             "processes": request.processes,
             "records": request.ring_bytes,
             **_tcp_entries(request),
@@ -257,6 +258,7 @@ def _constants(request: Attach) -> dict[str, int]:
         "tick": round(time.clock_getres(_COARSE_CLOCK) * 1e9),
         "tls_left_out": int(request.tls_left_out),
         "follow_started": int(request.started_threads),
+        "network_part": int(request.network_part),
         "network_tcp": int(request.network_tcp),
         "network_peers": request.tcp_peers,
         "agent_namespace_device": namespace.st_dev if inside else 0,

@@ -51,80 +51,86 @@ class Entry(IntEnum):
     EVENT_MISSED = 39
     CONNECTION_ROLE_UNKNOWN = 40
     PROCESS_MAP_FULL = 41
-    TCP_SOCKETS_FULL = 42
-    TCP_ROLE_UNKNOWN = 43
-    TCP_PEER_LIMIT = 44
-    TCP_PEERS_FULL = 45
-    READER_EXCHANGE = 46
-    READER_PIECE = 47
-    READER_NOTICE = 48
-    READER_LOOKUP = 49
-    READER_DATAGRAM = 50
-    READER_MALFORMED = 51
-    PROCESS_UNKNOWN = 52
-    PROCESS_EVICTED = 53
-    PROTOCOL_PASSED = 54
-    PROTOCOL_UNKNOWN = 55
-    PROTOCOL_UNSUPPORTED = 56
-    PROTOCOL_DISCOVERY = 57
-    PROTOCOL_UNPARSED = 58
-    PROTOCOL_STREAM_CALL = 59
-    PROTOCOL_STREAM_UNKNOWN = 60
-    PROTOCOL_STREAM_UNSUPPORTED = 61
-    PROTOCOL_STREAM_DISCOVERY = 62
-    PROTOCOL_STREAM_UNPARSED = 63
-    PROTOCOL_STREAM_EVICTED = 64
-    PROTOCOL_AMENDED = 65
-    PROTOCOL_DATAGRAM_PASSED = 66
-    PROTOCOL_DATAGRAM_DISCOVERY = 67
-    PROTOCOL_DATAGRAM_UNMATCHED = 68
-    PROTOCOL_DATAGRAM_UNPARSED = 69
-    PROTOCOL_LOOKUP_SEEN = 70
-    PROTOCOL_LOOKUP_PASSED = 71
-    PROTOCOL_LOOKUP_IN_FLIGHT = 72
-    SIGNAL_SEEN = 73
-    SIGNAL_AGGREGATED = 74
-    SIGNAL_SPAN = 75
-    SIGNAL_UNSAMPLED = 76
-    SIGNAL_SPANS_OFF = 77
-    SIGNAL_ROLE_UNKNOWN = 78
-    SIGNAL_FAILED = 79
-    SIGNAL_TCP_PROCESS_UNKNOWN = 80
-    SIGNAL_TCP_DISCOVERY = 81
-    SIGNAL_HANDSHAKE_SEEN = 82
-    SIGNAL_HANDSHAKE_SPAN = 83
-    SIGNAL_HANDSHAKE_UNSAMPLED = 84
-    SIGNAL_HANDSHAKE_NO_SPAN = 85
-    SIGNAL_HANDSHAKE_DISCOVERY = 86
-    SIGNAL_HANDSHAKE_NO_CALL = 87
-    SIGNAL_HANDSHAKE_ROLE_UNKNOWN = 88
-    SIGNAL_HANDSHAKE_FAILED = 89
-    SIGNAL_HANDSHAKE_IN_FLIGHT = 90
-    SIGNAL_LOOKUP_SEEN = 91
-    SIGNAL_LOOKUP_SPAN = 92
-    SIGNAL_LOOKUP_UNSAMPLED = 93
-    SIGNAL_LOOKUP_NO_SPAN = 94
-    SIGNAL_LOOKUP_DISCOVERY = 95
-    SIGNAL_LOOKUP_FAILED = 96
-    EXPORT_SEEN = 97
-    EXPORT_PASSED = 98
-    EXPORT_QUEUE_FULL = 99
-    EXPORT_FAILED = 100
-    EXPORT_EXPIRED = 101
-    EXPORT_REJECTED = 102
-    EXPORT_SHUTDOWN = 103
-    EXPORT_IN_FLIGHT = 104
-    EXPORT_POINTS_SEEN = 105
-    EXPORT_POINTS_PASSED = 106
-    EXPORT_POINTS_QUEUE_FULL = 107
-    EXPORT_POINTS_FAILED = 108
-    EXPORT_POINTS_EXPIRED = 109
-    EXPORT_POINTS_REJECTED = 110
-    EXPORT_POINTS_SHUTDOWN = 111
-    EXPORT_POINTS_IN_FLIGHT = 112
+    CONNECTS_FULL = 42
+    TCP_SOCKETS_FULL = 43
+    TCP_ROLE_UNKNOWN = 44
+    TCP_PEER_LIMIT = 45
+    TCP_PEERS_FULL = 46
+    READER_EXCHANGE = 47
+    READER_PIECE = 48
+    READER_NOTICE = 49
+    READER_LOOKUP = 50
+    READER_DATAGRAM = 51
+    READER_MALFORMED = 52
+    PROCESS_UNKNOWN = 53
+    PROCESS_EVICTED = 54
+    PROCESS_FACTS_LATE = 55
+    PROTOCOL_PASSED = 56
+    PROTOCOL_UNKNOWN = 57
+    PROTOCOL_UNSUPPORTED = 58
+    PROTOCOL_DISCOVERY = 59
+    PROTOCOL_UNPARSED = 60
+    PROTOCOL_STREAM_CALL = 61
+    PROTOCOL_STREAM_UNKNOWN = 62
+    PROTOCOL_STREAM_UNSUPPORTED = 63
+    PROTOCOL_STREAM_DISCOVERY = 64
+    PROTOCOL_STREAM_UNPARSED = 65
+    PROTOCOL_STREAM_EVICTED = 66
+    PROTOCOL_AMENDED = 67
+    PROTOCOL_DATAGRAM_PASSED = 68
+    PROTOCOL_DATAGRAM_DISCOVERY = 69
+    PROTOCOL_DATAGRAM_UNMATCHED = 70
+    PROTOCOL_DATAGRAM_UNPARSED = 71
+    PROTOCOL_LOOKUP_SEEN = 72
+    PROTOCOL_LOOKUP_PASSED = 73
+    PROTOCOL_LOOKUP_IN_FLIGHT = 74
+    SIGNAL_SEEN = 75
+    SIGNAL_AGGREGATED = 76
+    SIGNAL_SPAN = 77
+    SIGNAL_UNSAMPLED = 78
+    SIGNAL_SPANS_OFF = 79
+    SIGNAL_ROLE_UNKNOWN = 80
+    SIGNAL_FAILED = 81
+    SIGNAL_TCP_PROCESS_UNKNOWN = 82
+    SIGNAL_TCP_DISCOVERY = 83
+    SIGNAL_HANDSHAKE_SEEN = 84
+    SIGNAL_HANDSHAKE_SPAN = 85
+    SIGNAL_HANDSHAKE_UNSAMPLED = 86
+    SIGNAL_HANDSHAKE_NO_SPAN = 87
+    SIGNAL_HANDSHAKE_DISCOVERY = 88
+    SIGNAL_HANDSHAKE_NO_CALL = 89
+    SIGNAL_HANDSHAKE_ROLE_UNKNOWN = 90
+    SIGNAL_HANDSHAKE_FAILED = 91
+    SIGNAL_HANDSHAKE_IN_FLIGHT = 92
+    SIGNAL_CONNECT_SEEN = 93
+    SIGNAL_CONNECT_SPAN = 94
+    SIGNAL_CONNECT_UNSAMPLED = 95
+    SIGNAL_CONNECT_FAILED = 96
+    SIGNAL_LOOKUP_SEEN = 97
+    SIGNAL_LOOKUP_SPAN = 98
+    SIGNAL_LOOKUP_UNSAMPLED = 99
+    SIGNAL_LOOKUP_NO_SPAN = 100
+    SIGNAL_LOOKUP_DISCOVERY = 101
+    SIGNAL_LOOKUP_FAILED = 102
+    EXPORT_SEEN = 103
+    EXPORT_PASSED = 104
+    EXPORT_QUEUE_FULL = 105
+    EXPORT_FAILED = 106
+    EXPORT_EXPIRED = 107
+    EXPORT_REJECTED = 108
+    EXPORT_SHUTDOWN = 109
+    EXPORT_IN_FLIGHT = 110
+    EXPORT_POINTS_SEEN = 111
+    EXPORT_POINTS_PASSED = 112
+    EXPORT_POINTS_QUEUE_FULL = 113
+    EXPORT_POINTS_FAILED = 114
+    EXPORT_POINTS_EXPIRED = 115
+    EXPORT_POINTS_REJECTED = 116
+    EXPORT_POINTS_SHUTDOWN = 117
+    EXPORT_POINTS_IN_FLIGHT = 118
 
 
-KERNEL_ENTRIES = 46
+KERNEL_ENTRIES = 47
 
 
 class Description(NamedTuple):
@@ -223,6 +229,8 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "TCP's counters did not settle who connected (fast open with data, restored sockets)."),
     Description("kernel", "process", "dropped", "processes_full",
         "The map of processes is full (capture.processes); the process is captured undecided."),
+    Description("kernel", "connection", "dropped", "connects_full",
+        "Too many connections were being made (capture.connections): this one has no `socket connect`."),
     Description("kernel", "socket", "dropped", "sockets_full",
         "The map of TCP sockets is full (network.tcp.connections); its `ebpf.tcp.*` metrics lack this one."),
     Description("kernel", "socket", "dropped", "role_unknown",
@@ -247,6 +255,8 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "A process of which neither its notice nor /proc told anything: its service has no name."),
     Description("identity", "process", "dropped", "evicted",
         "A process that was forgotten before its exit, for want of room: its metric series start anew."),
+    Description("identity", "process", "dropped", "facts_late",
+        "Facts about a process's container or pod did not come in time: it is reported without them."),
     Description("protocol", "exchange", "passed", "",
         "An exchange that became a call."),
     Description("protocol", "exchange", "filtered", "unknown_protocol",
@@ -294,7 +304,7 @@ DESCRIPTIONS: tuple[Description, ...] = (
     Description("signal", "call", "filtered", "unsampled",
         "Calls whose span the sampler dropped; the metrics have them."),
     Description("signal", "call", "filtered", "traces_off",
-        "Calls that made no span because traces are switched off."),
+        "Calls that made no span because traces are switched off, or left to a service that makes its own."),
     Description("signal", "call", "dropped", "role_unknown",
         "Calls of a connection whose role TCP did not settle: neither a server's nor a client's signal."),
     Description("signal", "call", "dropped", "failed",
@@ -321,6 +331,14 @@ DESCRIPTIONS: tuple[Description, ...] = (
         "Handshakes that made no span, and perhaps no metric, because of an error in the agent itself."),
     Description("signal", "handshake", "in_flight", "",
         "Handshakes of clients that wait for the first call of their connection (a gauge)."),
+    Description("signal", "connection", "seen", "",
+        "Connections of clients whose first call says how they were made."),
+    Description("signal", "connection", "passed", "",
+        "Connections whose making became a span."),
+    Description("signal", "connection", "filtered", "unsampled",
+        "Connections whose span the sampler dropped, with their first call's."),
+    Description("signal", "connection", "dropped", "failed",
+        "Connections whose making became no span because of an error in the agent itself."),
     Description("signal", "lookup", "seen", "",
         "Lookups of names whose record was read."),
     Description("signal", "lookup", "passed", "",

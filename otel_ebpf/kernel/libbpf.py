@@ -10,7 +10,7 @@ import ctypes.util
 import errno
 import os
 import threading
-from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
 
 from otel_ebpf.kernel.errors import KernelError
 
@@ -185,7 +185,7 @@ def libbpf() -> Libbpf:
     return _loaded[0]
 
 
-def keys_of(fd: int, kind: type[c_uint32 | c_uint64]) -> list[int]:
+def keys_of(fd: int, kind: type[c_uint16 | c_uint32 | c_uint64]) -> list[int]:
     """Return the keys of a hash map of integers."""
     keys: list[int] = []
     key = kind()

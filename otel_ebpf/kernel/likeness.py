@@ -21,9 +21,9 @@ from otel_ebpf.kernel.wire import WIRE_VERSION, ContextSource, End, Kind
 __all__ = ["OWN", "Again", "Likenesses", "Other", "context_field"]
 
 # struct exchange_record, but for what a likeness holds.
-OWN: Final = Struct("<HHI12xBB66xQ16x16s16s8s8sBB6x16xQQQI4xH2xH2x")
+OWN: Final = Struct("<HHI12xBB66xQ16x16s16s8s8sBB6x8xQQQQIIII16xI4xH2xH2x")
 HEADER_START, HEADER_STOP = 8, 72  # from `tls` on, the vantage included
-LENGTHS = 208  # from `request_head` on, up to the captured bytes
+LENGTHS = 240  # from `request_head` on, up to the captured bytes
 
 CAPACITY: Final = 4096
 
@@ -39,12 +39,13 @@ _NONE: Final = int(ContextSource.NONE)
 _HEADER: Final = int(ContextSource.HEADER)
 _unpack = OWN.unpack_from
 
-Again = tuple[Any, int, int, int, int, bytes, int, bytes, bytes, bytes, int, int]
+Again = tuple[Any, int, int, int, int, int, int, int, int, int, bytes, int, bytes, bytes, bytes, int, int]
 """What is an exchange's own, if one like it is known.
 
-What was kept of that one (a later stage's); time; end of the response; bytes of request and response; the
-client's address and port; trace id, span id, parent id, trace flags and source of the context. It is no
-class: making one would cost as much as reading all of this.
+What was kept of that one (a later stage's); time; start and end of the response; bytes of request and
+response; the network's part (`waited`, `rtt`, `rtt_min`, `retransmits`); the client's address and port;
+trace id, span id, parent id, trace flags and source of the context. It is no class: making one would cost
+as much as reading all of this.
 """
 
 Other = tuple[int, int, int]
@@ -86,7 +87,8 @@ class Likenesses:
                 continue
             (
                 version, port, lost, kind, how, start, address, trace_id, span_id, parent_id, flags, source,
-                response_end, request_bytes, response_bytes, head, captured, path,
+                answered, response_end, request_bytes, response_bytes,
+                waited, rtt, rtt_min, retransmits, head, captured, path,
             ) = _unpack(chunk, at)  # fmt: skip
             stop = at + _SIZE + head
             cut = on = stop
@@ -108,7 +110,8 @@ class Likenesses:
             else:
                 alike.append(
                     (
-                        known, start, response_end, request_bytes, response_bytes, address, port,
+                        known, start, answered, response_end, request_bytes, response_bytes,
+                        waited, rtt, rtt_min, retransmits, address, port,
                         trace_id, span_id, parent_id, flags, source,
                     )
                 )  # fmt: skip

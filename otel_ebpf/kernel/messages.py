@@ -46,6 +46,7 @@ class Attach:
     dns_packets: bool = True
     tls_left_out: bool = False  # whether a decision may leave out a process's TLS
     started_threads: bool = True  # whether threads that a serving thread starts may serve its request
+    network_part: bool = True  # whether exchanges tell of the network's part in them
     network_tcp: bool = True
     tcp_connections: int = 65536
     tcp_peers: int = 2048

@@ -37,6 +37,7 @@ _EXCHANGE_SIZE, _PIECE_SIZE, _PROCESS_SIZE = EXCHANGE.size, PIECE.size, PROCESS.
 _EXCHANGE = int(Kind.EXCHANGE)
 _KIND = 20  # where it stands in a record
 _HEADER_FIELDS = len(HEADER.unpack(bytes(HEADER.size)))
+_CGROUP_NAME = 96  # CGROUP_NAME_MAX of wire.h
 _TIME, _SOCKET, _CONTEXT = (Close._fields.index(name) for name in ("time", "socket", "trace_id"))
 _make = tuple.__new__
 _unpack_exchange = EXCHANGE.unpack_from
@@ -73,9 +74,9 @@ class Reader:
     def _exchange(self, chunk: bytes, at: int, end: int, likeness: int) -> Exchange | None:
         fields = _unpack_exchange(chunk, at)
         request = at + _EXCHANGE_SIZE
-        response = request + fields[24]
-        path = response + fields[25]
-        stop = path + fields[26]
+        response = request + fields[30]
+        path = response + fields[31]
+        stop = path + fields[32]
         if stop > end:
             return None
         data = chunk[at + START : at + STOP]
@@ -176,7 +177,8 @@ def _datagram(chunk: bytes, at: int, vantage: Vantage) -> Datagram:
 
 
 def _process(chunk: bytes, at: int, end: int) -> ProcessSeen | None:
-    *_, parent, user, argument_bytes, environment_bytes, command, executable = PROCESS.unpack_from(chunk, at)
+    fields = PROCESS.unpack_from(chunk, at)[_HEADER_FIELDS:]
+    parent, user, argument_bytes, environment_bytes, command, executable, unified, controlled = fields
     arguments = at + _PROCESS_SIZE
     environment = arguments + argument_bytes
     stop = environment + environment_bytes
@@ -190,7 +192,15 @@ def _process(chunk: bytes, at: int, end: int) -> ProcessSeen | None:
         executable=executable.split(b"\0", 1)[0],
         arguments=chunk[arguments:environment],
         environment=chunk[environment:stop],
+        unified=_names(unified),
+        controlled=_names(controlled),
     )
+
+
+def _names(raw: bytes) -> tuple[bytes, ...]:
+    """Split a char[CGROUP_NAMES][CGROUP_NAME_MAX]; levels that are not there are empty."""
+    names = (raw[at : at + _CGROUP_NAME].partition(b"\0")[0] for at in range(0, len(raw), _CGROUP_NAME))
+    return tuple(name for name in names if name)
 
 
 def _identity(chunk: bytes, at: int) -> tuple[int, int, int, int, int, int]:

@@ -78,6 +78,12 @@ class Exchange(NamedTuple):
     response_end: int
     request_bytes: int
     response_bytes: int
+    waited: int  # microseconds, to the kernel's tick; 0: less than two, or not known
+    rtt: int  # microseconds; 0: not known
+    rtt_min: int  # the same
+    retransmits: int
+    connect_start: int  # with `Capture.CONNECTED`
+    connect_end: int
     request_head: int
     response_head: int
     request_captured: int
@@ -160,6 +166,8 @@ class ProcessSeen(NamedTuple):
     executable: bytes
     arguments: bytes
     environment: bytes
+    unified: tuple[bytes, ...] = ()  # names of its control group in version 2, and of those that one is in
+    controlled: tuple[bytes, ...] = ()  # the same in version 1
 
 
 class Lookup(NamedTuple):
@@ -203,10 +211,10 @@ Record = Exchange | Piece | Close | ProcessSeen | Lookup | Datagram
 # version, the vantage, thread and ruleset are passed over: nothing here reads them from it.
 _HEADER = "2xHI8sIBBB49xQQQQ4x4x16s16s8s8sBB6x"
 HEADER = Struct("<" + _HEADER)
-EXCHANGE = Struct("<" + _HEADER + "QQQQQIIHHHH")
+EXCHANGE = Struct("<" + _HEADER + "QQQQQIIIIQQIIHHHH")
 PIECE = Struct("<" + _HEADER + "IHBxH6x")
 CLOSE = Struct("<" + _HEADER + "QQ")
-PROCESS = Struct("<" + _HEADER + "IIHH4x16s64s")
+PROCESS = Struct("<" + _HEADER + "IIHH4x16s64s288s288s")
 LOOKUP = Struct("<" + _HEADER + "QiBB2x8s128s256s")
 DATAGRAM = Struct("<" + _HEADER + "IHBx512s")
 assert HEADER.size == 168

@@ -29,6 +29,7 @@ INJECTED_OUTCOMES: Final = (
     *("written", "present", "unknown", "not_http", "incomplete", "upgrade", "pipelined", "failed"),
     *("full", "unfit"),
 )
+VERDICT_UNKNOWN: Final = 0  # enum verdict
 _NOEXIST: Final = 1  # BPF_NOEXIST
 _EXIST: Final = 2  # BPF_EXIST
 
@@ -70,8 +71,30 @@ class Tables:
             return False
         return True
 
+    def forget_decisions(self) -> None:
+        """Have the kernel ask anew about each process, at its next use of a socket.
+
+        Those that user space never decided on stay: the agent itself, and the kernel's own.
+        """
+        fd, value = self._maps["processes"], ctypes.create_string_buffer(PROCESS_CONTROL.size)
+        for process in keys_of(fd, ctypes.c_uint32):
+            key = ctypes.byref(ctypes.c_uint32(process))
+            with contextlib.suppress(KernelError):  # it has ended meanwhile
+                libbpf().integer("bpf_map_lookup_elem", fd, key, value)
+                verdict, _, _, ruleset, *_ = PROCESS_CONTROL.unpack(value.raw)
+                if ruleset or verdict == VERDICT_UNKNOWN:
+                    libbpf().integer("bpf_map_delete_elem", fd, key)
+
     def set_port_rules(self, rules: Mapping[int, tuple[int, int]]) -> None:
-        """Write, for each port that a rule names, the rules that do (include, exclude bit sets)."""
+        """Write, for each port that a rule names, the rules that do (include, exclude bit sets).
+
+        Other ports are named by none any more.
+        """
+        fd = self._maps["ports"]
+        for port in keys_of(fd, ctypes.c_uint16):
+            if port not in rules:
+                with contextlib.suppress(KernelError):
+                    libbpf().integer("bpf_map_delete_elem", fd, ctypes.byref(ctypes.c_uint16(port)))
         for port, masks in rules.items():
             self._update("ports", ctypes.c_uint16(port), PORT_RULES.pack(*masks))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 WRITTEN_BYTES = 70
 """By which `Capture.WRITTEN` moves the positions behind a request."""
 
@@ -74,6 +74,7 @@ class Capture(IntFlag):
     HTTP1 = 128
     FIRST = 256
     WRITTEN = 512
+    CONNECTED = 1024
 
 
 class ContextSource(IntEnum):

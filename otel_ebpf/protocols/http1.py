@@ -59,8 +59,8 @@ class Http1:
         # Taking all fields out at once costs as much as reading four of them by name.
         (
             _, _, _, flags, _, how, error, _, _, start, _, _, trace_id, span_id, parent_id, trace_flags,
-            source, _, response_start, response_end, request_bytes, response_bytes, head, response_head, _, _,
-            _, status, data, _, _, _, _,
+            source, _, response_start, response_end, request_bytes, response_bytes, _, _, _, _, _, _,
+            head, response_head, _, _, _, status, data, _, _, _, _,
         ) = exchange  # fmt: skip
         answered = response_bytes - response_head
         if how not in _ENDED or not (head and response_head and status and answered >= 0):

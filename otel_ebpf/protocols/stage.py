@@ -28,10 +28,15 @@ _NO_CONTEXT = int(ContextSource.NONE)
 _LAST = (int(End.FIN), int(End.RESET), int(End.UPGRADE))  # no exchange follows on the connection
 
 
+def _nothing(*_: object) -> None:
+    """Stand in for a callback that nobody asked for."""
+
+
 class ProtocolStage:
     """Names each record's protocol, and reads it. Never raises, whatever the bytes.
 
-    `unsupported` is called once for each connection of a protocol that is recognised and not read.
+    `unsupported` is called once for each connection of a protocol that is recognised and not read,
+    `overheard` for the first records of such a connection.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class ProtocolStage:
         ids: TraceIds,
         control: ConnectionControl,
         unsupported: Callable[[Exchange | Piece, str], None],
+        overheard: Callable[[Exchange | Piece], None] = _nothing,
         *,
         max_connections: int = 65536,
         protocols: Sequence[Protocol] = PROTOCOLS,
@@ -48,12 +54,14 @@ class ProtocolStage:
         self._ids = ids
         self._control = control
         self._unsupported = unsupported
+        self._overheard = overheard
         self._claims = Claims(protocols, max_connections)
         self._streams = Streams(
             shard,
             ids,
             control,
             unsupported,
+            overheard,
             claims=self._claims,
             maximum=max_connections,
             protocols=protocols,
@@ -120,7 +128,8 @@ class ProtocolStage:
             self._claims.hold(key, protocol)
         if not protocol.supported:
             self._unsupported(record, protocol.name)
-            self._control.ignore(record.socket, record.connection)
+            self._overheard(record)
+            self._control.stream(record.socket, record.connection)  # where a few pieces are listened to
         elif protocol.interleaved:
             self._control.stream(record.socket, record.connection)
         return protocol

@@ -23,17 +23,21 @@ _HELD_MAX = 64 << 20  # bytes over all connections, about
 
 
 class Ignored:
-    """A connection that nothing is wanted of any more; `entry` counts its pieces in flight."""
+    """A connection that nothing is wanted of any more; `entry` counts its pieces in flight.
 
-    __slots__ = ("entry",)
+    Of a protocol that is recognised and not read, `heard` more pieces are listened to before.
+    """
+
+    __slots__ = ("entry", "heard")
     held = 0
 
-    def __init__(self, entry: int) -> None:
+    def __init__(self, entry: int, heard: int = 0) -> None:
         self.entry = entry
+        self.heard = heard
 
 
+_HEARD = 8  # pieces of both directions: whose HTTP/2 it is stands in the first request
 _IGNORED_UNKNOWN = Ignored(_UNKNOWN)
-_IGNORED_UNSUPPORTED = Ignored(_UNSUPPORTED)
 
 
 class Streams:
@@ -45,6 +49,7 @@ class Streams:
         ids: TraceIds,
         control: ConnectionControl,
         unsupported: Callable[[Exchange | Piece, str], None],
+        overheard: Callable[[Exchange | Piece], None],
         *,
         claims: Claims,
         maximum: int,
@@ -54,6 +59,7 @@ class Streams:
         self._ids = ids
         self._control = control
         self._unsupported = unsupported
+        self._overheard = overheard
         self._claims = claims
         self._maximum = maximum
         self._protocols = tuple(protocols)
@@ -71,6 +77,8 @@ class Streams:
             self._states.move_to_end(key)
         if isinstance(state, Ignored):
             self._counts[state.entry] += 1
+            if state.heard:
+                self._listen(state, record)
             return ()
         held = state.held
         calls = (
@@ -116,13 +124,19 @@ class Streams:
             self._note(key, stream)
         return calls
 
+    def _listen(self, state: Ignored, record: Piece) -> None:
+        self._overheard(record)
+        state.heard -= 1
+        if not state.heard:
+            self._control.ignore(record.socket, record.connection)
+
     def _open(self, key: int, record: Piece) -> Stream | Opening | Ignored:
         protocol = self._claims.of(record)
         state: Stream | Opening | Ignored
         if protocol is None:
             state = Opening(self._protocols)
         else:
-            state = protocol.stream(self._ids) if protocol.supported else _IGNORED_UNSUPPORTED
+            state = protocol.stream(self._ids) if protocol.supported else Ignored(_UNSUPPORTED, _HEARD)
         self._states[key] = state
         return state
 
@@ -135,7 +149,10 @@ class Streams:
         self._claims.hold(key, protocol)
         if not protocol.supported:
             self._unsupported(record, protocol.name)
-            self._ignore(key, record, len(opening.pieces), _IGNORED_UNSUPPORTED)
+            self._counts[_UNSUPPORTED] += len(opening.pieces)
+            for piece in opening.pieces:
+                self._overheard(piece)
+            self._states[key] = Ignored(_UNSUPPORTED, _HEARD)
             return ()
         stream = protocol.stream(self._ids)
         self._states[key] = stream

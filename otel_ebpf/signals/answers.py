@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from otel_ebpf.kernel.records import Exchange, Lookup, LookupCall, Piece, Transport
+from otel_ebpf.kernel.records import Exchange, Lookup, Piece, Transport
 from otel_ebpf.protocols.claims import connection_key
 from otel_ebpf.signals.endpoints import address_text
-from otel_ebpf.signals.lookup_names import name_text
+from otel_ebpf.signals.lookup_names import FORWARD, name_text
 
 __all__ = ["Answers"]
 
@@ -24,7 +24,6 @@ UNTOLD_SECONDS: Final = 600
 """How long answers hold of which nobody says that."""
 _NAMES_MAX: Final = 4
 
-_FORWARD = (int(LookupCall.GETADDRINFO), int(LookupCall.GETHOSTBYNAME), int(LookupCall.QUESTIONS))
 _TCP = int(Transport.TCP)
 _Place = tuple[int, int, str]  # process, its start, address
 
@@ -39,7 +38,7 @@ class Answers:
 
     def learn(self, lookup: Lookup) -> None:
         """Remember what a lookup has found."""
-        if lookup.result or lookup.call not in _FORWARD:
+        if lookup.result or lookup.call not in FORWARD:
             return
         name, vantage = name_text(lookup.name), lookup.vantage
         seconds = max(lookup.seconds, LEAST_SECONDS) if lookup.seconds else UNTOLD_SECONDS

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final, NamedTuple
 
 from otel_ebpf.identity.model import Service
@@ -79,7 +79,9 @@ class Handshakes:
         metrics: RequestMetrics | None,
         emit: Callable[[Span], None] | None,
         waiting: int = WAITING,
+        self_traced: Set[Service] = frozenset(),
     ) -> None:
+        self._self_traced = self_traced
         self.server_names: OrderedDict[int, str] = OrderedDict()
         self._counts = shard.counts
         self._clock = clock
@@ -142,7 +144,7 @@ class Handshakes:
         name = parse_client_hello(record.request).server_name
         if name and not failed:
             self._remember(connection_key(record), name)
-        if self._emit is None:
+        if self._emit is None or service in self._self_traced:
             return _NO_SPAN
         template = self._shapes.template(service, record, name, failed)
         waiting = _Waiting(template, record.time, end)

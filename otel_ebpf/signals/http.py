@@ -37,6 +37,7 @@ from otel_ebpf.signals.names import (
     URL_QUERY,
     USER_AGENT_ORIGINAL,
 )
+from otel_ebpf.signals.network_part import NetworkPart
 from otel_ebpf.signals.outcome import failure
 from otel_ebpf.signals.peers import Peers
 from otel_ebpf.signals.redaction import Redaction
@@ -242,6 +243,7 @@ class HttpSpans:
         address: bytes,
         port: int,
         context: tuple[bytes, bytes, bytes, int, int],
+        network: NetworkPart | None,
     ) -> Span:
         """Return the span of a call. Times are Unix nanoseconds.
 
@@ -258,7 +260,8 @@ class HttpSpans:
         if parent == NO_PARENT:
             parent = b""
         return _new(
-            Span, (plan.template, trace_id, span_id, parent, flags, remote, start, end, shared, port, ())
+            Span,
+            (plan.template, trace_id, span_id, parent, flags, remote, start, end, shared, port, (), network),
         )
 
     def _asked(self, request: HttpRequest) -> Attributes:

@@ -9,7 +9,7 @@ from otel_ebpf.kernel.records import Lookup, LookupCall
 from otel_ebpf.protocols.dns_lookups import TIMED_OUT
 from otel_ebpf.signals.endpoints import address_text
 
-__all__ = ["error_of", "name_text", "question_of"]
+__all__ = ["FORWARD", "error_of", "name_text", "question_of"]
 
 # <netdb.h>: numbers and meanings are the same in glibc and musl. What gethostbyname fails with too is called
 # as it is there, and in the examples of the conventions; all others as the constant is, without EAI_.
@@ -29,6 +29,9 @@ _EAI: Final = {
 }
 _H_ERRNO: Final = {-1: "netdb_internal", 1: "host_not_found", 2: "try_again", 3: "no_recovery", 4: "no_data"}
 _QUESTIONS: Final = {**_H_ERRNO, TIMED_OUT: "timeout"}
+FORWARD: Final = (int(LookupCall.GETADDRINFO), int(LookupCall.GETHOSTBYNAME), int(LookupCall.QUESTIONS))
+"""Lookups whose addresses are answers."""
+
 _OTHER: Final = "_OTHER"
 _ERRORS: Final = {
     int(LookupCall.GETHOSTBYNAME): _H_ERRNO,

@@ -9,17 +9,18 @@ Books (`Shard`): signal_lookup_seen = _span + _unsampled + _no_span + _discovery
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final, NamedTuple
 
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.kernel.ledger import Entry, Shard
-from otel_ebpf.kernel.records import ContextSource, Lookup, LookupCall
+from otel_ebpf.kernel.records import ContextSource, Lookup
 from otel_ebpf.signals import names
 from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.endpoints import address_text
 from otel_ebpf.signals.instruments import HistogramSeries, Instrument, Instruments, Kind, NumberSeries
-from otel_ebpf.signals.lookup_names import error_of, question_of
+from otel_ebpf.signals.lookup_names import FORWARD, error_of, question_of
+from otel_ebpf.signals.recent_lookups import RecentLookups
 from otel_ebpf.signals.request_metrics import SECONDS_BOUNDS
 from otel_ebpf.signals.sampling import NO_PARENT, Sampler
 from otel_ebpf.signals.span import NO_ATTRIBUTES, Span, SpanKind, SpanTemplate
@@ -40,7 +41,6 @@ _FAILED = int(Entry.SIGNAL_LOOKUP_FAILED)
 
 _SERVED = int(ContextSource.SERVED)
 _DECIDED = int(ContextSource.DECIDED)
-_FORWARD = (int(LookupCall.GETADDRINFO), int(LookupCall.GETHOSTBYNAME), int(LookupCall.QUESTIONS))
 _SAMPLED = 1  # W3C trace flags
 _RANDOM = 2
 
@@ -56,7 +56,8 @@ class Lookups:
     """Takes lookups. One thread uses it. Never raises.
 
     `clock`, `sampler` and `emit` are those of the `SignalStage`; `instruments` None switches the metric off.
-    With `all_spans` lookups make spans that belong to no request, too. `answers` is told what was found.
+    With `all_spans` lookups make spans that belong to no request, too. `answers` and `recent` are told what
+    was found.
     """
 
     def __init__(  # noqa: PLR0917 (as a stage is given them)
@@ -68,13 +69,17 @@ class Lookups:
         emit: Callable[[Span], None] | None,
         all_spans: bool = True,
         answers: Answers | None = None,
+        recent: RecentLookups | None = None,
+        self_traced: Set[Service] = frozenset(),
     ) -> None:
+        self._self_traced = self_traced
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
         self._emit = emit
         self._all = all_spans
         self._answers = answers
+        self._recent = recent
         self._shapes: dict[tuple[Service, str, str], _Shape] = {}
         self._durations: Instrument[HistogramSeries] | None = None
         self._retries: Instrument[NumberSeries] | None = None
@@ -119,6 +124,8 @@ class Lookups:
             return _DISCOVERY
         if self._answers is not None:
             self._answers.learn(record)
+        if self._recent is not None:
+            self._recent.learn(record)
         shape = self._shape(service, question_of(record), error_of(record.call, record.result))
         duration = max(record.end - record.time, 0)
         if shape.duration is not None:
@@ -130,7 +137,9 @@ class Lookups:
             if instrument is not None and number:
                 instrument.series(service, _name_server(record)).add(number)
         source = record.context_source
-        if self._emit is None or not (self._all or source & ~_DECIDED == _SERVED):
+        if self._emit is None or service in self._self_traced:
+            return _NO_SPAN
+        if not (self._all or source & ~_DECIDED == _SERVED):
             return _NO_SPAN
         if not self._sample(record.trace_id, record.parent_id, record.trace_flags, source):
             return _UNSAMPLED
@@ -172,7 +181,7 @@ def _name_server(record: Lookup) -> Attributes:
 
 
 def _answers(record: Lookup) -> Attributes:
-    if record.result or record.call not in _FORWARD:
+    if record.result or record.call not in FORWARD:
         return ()
     found = tuple(filter(None, (address_text(*one) for one in record.addresses)))
     return ((names.DNS_ANSWERS, found),) if found else ()

@@ -6,6 +6,7 @@ here does not leave the process: tests/unit/test_signals_names.py holds the code
 
 from __future__ import annotations
 
+from opentelemetry.semconv._incubating.attributes.cpu_attributes import CPU_MODE
 from opentelemetry.semconv._incubating.attributes.dns_attributes import DNS_ANSWERS, DNS_QUESTION_NAME
 from opentelemetry.semconv._incubating.attributes.network_attributes import NETWORK_IO_DIRECTION
 from opentelemetry.semconv._incubating.attributes.tls_attributes import (
@@ -22,6 +23,12 @@ from opentelemetry.semconv._incubating.metrics.http_metrics import (
     HTTP_SERVER_REQUEST_BODY_SIZE,
     HTTP_SERVER_RESPONSE_BODY_SIZE,
 )
+from opentelemetry.semconv._incubating.metrics.process_metrics import (
+    PROCESS_CPU_TIME,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_THREAD_COUNT,
+    PROCESS_UNIX_FILE_DESCRIPTOR_COUNT,
+)
 from opentelemetry.semconv.attributes.client_attributes import CLIENT_ADDRESS
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.http_attributes import (
@@ -36,6 +43,7 @@ from opentelemetry.semconv.attributes.network_attributes import (
     NETWORK_PROTOCOL_NAME,
     NETWORK_PROTOCOL_VERSION,
     NETWORK_TRANSPORT,
+    NETWORK_TYPE,
 )
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 from opentelemetry.semconv.attributes.url_attributes import URL_FULL, URL_PATH, URL_QUERY, URL_SCHEME
@@ -53,17 +61,21 @@ LEDGER_RECORDS = "ebpf.ledger.records"
 LEDGER_STAGE = "stage"
 LEDGER_OUTCOME = "outcome"
 LEDGER_REASON = "reason"
+DNS_LOOKUP = "ebpf.dns.lookup.duration"
 DNS_RETRIES = "ebpf.dns.retries"
 DNS_TRUNCATIONS = "ebpf.dns.truncations"
+REQUEST_WAIT = "ebpf.request.wait.duration"
 TCP_CONNECTION_ACTIVE = "ebpf.tcp.connection.active"
 TCP_CONNECTION_DURATION = "ebpf.tcp.connection.duration"
 TCP_CONNECT_DURATION = "ebpf.tcp.connect.duration"
 TCP_CONNECT_FAILURES = "ebpf.tcp.connect.failures"
 TCP_IO = "ebpf.tcp.io"
 TCP_LISTEN_OVERFLOWS = "ebpf.tcp.listen.overflows"
+TCP_MIN_RTT = "ebpf.tcp.min_rtt"
 TCP_RESETS = "ebpf.tcp.resets"
 TCP_RETRANSMITS = "ebpf.tcp.retransmits"
 TCP_RTT = "ebpf.tcp.rtt"
+TIME_TO_FIRST_BYTE = "ebpf.response.time_to_first_byte"
 TLS_HANDSHAKE_DURATION = "ebpf.tls.handshake.duration"
 TRACE_UNPARENTED = "ebpf.trace.unparented"
 RUNTIME = "runtime"  # the language of the process, as in telemetry.sdk.language
@@ -73,6 +85,7 @@ ATTRIBUTES = frozenset(
     {
         CLIENT_ADDRESS,
         DNS_ANSWERS,
+        DNS_LOOKUP,
         DNS_QUESTION_NAME,
         ERROR_TYPE,
         HTTP_REQUEST_METHOD,
@@ -88,11 +101,17 @@ ATTRIBUTES = frozenset(
         NETWORK_PROTOCOL_NAME,
         NETWORK_PROTOCOL_VERSION,
         NETWORK_TRANSPORT,
+        NETWORK_TYPE,
         OTEL_METRIC_OVERFLOW,
+        REQUEST_WAIT,
         ROLE,
         RUNTIME,
         SERVER_ADDRESS,
         SERVER_PORT,
+        TCP_MIN_RTT,
+        TCP_RETRANSMITS,
+        TCP_RTT,
+        TIME_TO_FIRST_BYTE,
         TLS_CIPHER,
         TLS_NEXT_PROTOCOL,
         TLS_PROTOCOL_VERSION,
@@ -135,7 +154,9 @@ METRICS = frozenset(
 __all__ = [
     "ATTRIBUTES",
     "CLIENT_ADDRESS",
+    "CPU_MODE",
     "DNS_ANSWERS",
+    "DNS_LOOKUP",
     "DNS_LOOKUP_DURATION",
     "DNS_QUESTION_NAME",
     "DNS_RETRIES",
@@ -163,7 +184,13 @@ __all__ = [
     "NETWORK_PROTOCOL_NAME",
     "NETWORK_PROTOCOL_VERSION",
     "NETWORK_TRANSPORT",
+    "NETWORK_TYPE",
     "OTEL_METRIC_OVERFLOW",
+    "PROCESS_CPU_TIME",
+    "PROCESS_MEMORY_USAGE",
+    "PROCESS_THREAD_COUNT",
+    "PROCESS_UNIX_FILE_DESCRIPTOR_COUNT",
+    "REQUEST_WAIT",
     "ROLE",
     "RUNTIME",
     "SERVER_ADDRESS",
@@ -174,9 +201,11 @@ __all__ = [
     "TCP_CONNECT_FAILURES",
     "TCP_IO",
     "TCP_LISTEN_OVERFLOWS",
+    "TCP_MIN_RTT",
     "TCP_RESETS",
     "TCP_RETRANSMITS",
     "TCP_RTT",
+    "TIME_TO_FIRST_BYTE",
     "TLS_CIPHER",
     "TLS_HANDSHAKE_DURATION",
     "TLS_NEXT_PROTOCOL",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.signals.names import NETWORK_PEER_PORT
+from otel_ebpf.signals.network_part import NetworkPart, part_attributes
 
 
 class SpanKind(IntEnum):
@@ -60,7 +61,8 @@ class Span(NamedTuple):
     """One span. Times are Unix nanoseconds.
 
     Its attributes are those of the template, those of `shared`, which spans of other templates have
-    too (the peer), the peer's port, and its `own`. Only the last two are encoded for each span.
+    too (the peer), the peer's port, its `own`, and those of the network's part. Only the last three are
+    encoded for each span.
     """
 
     template: SpanTemplate
@@ -74,9 +76,11 @@ class Span(NamedTuple):
     shared: AttributeBlock
     peer_port: int  # 0 for none
     own: Attributes = ()
+    network: NetworkPart | None = None
 
     @property
     def attributes(self) -> Attributes:
         """All attributes. Not for the hot path."""
         port: Attributes = ((NETWORK_PEER_PORT, self.peer_port),) if self.peer_port else ()
-        return self.template.attributes + self.shared.pairs + port + self.own
+        part = part_attributes(self.network) if self.network is not None else ()
+        return self.template.attributes + self.shared.pairs + port + self.own + part

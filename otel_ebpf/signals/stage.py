@@ -4,14 +4,14 @@ Hot path. Budget: 2.0 us a call with metrics and span (0.6 of it here).
 
 Books (`Shard`): signal_seen = signal_span + signal_unsampled + signal_spans_off
 + signal_role_unknown + signal_failed; with metrics switched on, signal_aggregated counts beside
-these what the metrics have. TLS handshakes and lookups of names have books of their own (`handshakes.py`,
-`lookups.py`).
+these what the metrics have. Connections, TLS handshakes and lookups of names have books of their own
+(`connects.py`, `handshakes.py`, `lookups.py`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import NamedTuple
 
 from otel_ebpf.identity.model import Service
@@ -20,9 +20,11 @@ from otel_ebpf.kernel.likeness import Again
 from otel_ebpf.kernel.records import Capture, Exchange, Piece, Role
 from otel_ebpf.protocols.calls import Call
 from otel_ebpf.signals.answers import Answers
+from otel_ebpf.signals.connects import Connects
 from otel_ebpf.signals.handshakes import Handshakes
 from otel_ebpf.signals.http import HttpSpans, Plan
 from otel_ebpf.signals.lookups import Lookups
+from otel_ebpf.signals.recent_lookups import RecentLookups
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import UNPARENTED, RequestMetrics
 from otel_ebpf.signals.routes import Routes
@@ -34,7 +36,8 @@ _logger = logging.getLogger(__name__)
 _UNKNOWN = int(Role.UNKNOWN)
 _CLIENT = int(SpanKind.CLIENT)
 _TLS = int(Capture.TLS)
-_FIRST = int(Capture.FIRST)
+_CONNECTED = int(Capture.CONNECTED)
+_FIRST = int(Capture.FIRST | Capture.CONNECTED)
 # An IntEnum member as an index costs a call of __index__.
 _SEEN = int(Entry.SIGNAL_SEEN)
 _AGGREGATED = int(Entry.SIGNAL_AGGREGATED)
@@ -65,7 +68,9 @@ class SignalStage:
     off, `emit` None spans. `emit` takes the spans; it must not block. `rerouted` is called when what was
     `Known` is so no longer: routes that were found before have become others. `handshakes` is to be told
     of TLS handshakes, and of connections that have ended, `lookups` of names that were looked up, of which
-    `lookup_spans` says which make spans (`dns.spans`).
+    `lookup_spans` says which make spans (`dns.spans`). `network` is whether spans tell of the network's part
+    (`traces.network`). Of services that are `self_traced` none are made, and the requests of those that are
+    `self_measured` are in no metric.
     """
 
     def __init__(  # noqa: PLR0917 (a stage is given its neighbours in the order of the way)
@@ -79,11 +84,18 @@ class SignalStage:
         emit: Callable[[Span], None] | None,
         rerouted: Callable[[], None] = _nothing,
         lookup_spans: str = "all",
+        network: bool = True,
+        self_traced: Set[Service] = frozenset(),
+        self_measured: Set[Service] = frozenset(),
     ) -> None:
+        self._self_traced = self_traced
+        self._self_measured = self_measured
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
-        self.handshakes = Handshakes(shard, clock, sampler, metrics, emit)
+        self.handshakes = Handshakes(shard, clock, sampler, metrics, emit, self_traced=self_traced)
+        self._connects = Connects(shard, clock, sampler, emit)
+        self._recent = RecentLookups()
         answers = Answers()
         self.lookups = Lookups(
             shard,
@@ -93,6 +105,8 @@ class SignalStage:
             emit if lookup_spans != "none" else None,
             lookup_spans == "all",
             answers,
+            self._recent,
+            self_traced,
         )
         self._http = HttpSpans(
             routes, redaction, rerouted, server_names=self.handshakes.server_names, answers=answers
@@ -101,20 +115,23 @@ class SignalStage:
         self._span = self._http.span
         self._metrics = metrics
         self._emit = emit
+        self._network = network
         self._last_lossy: Exchange | Piece | None = None
         self._complained = False
 
     def call(self, call: Call, service: Service) -> Plan | None:
         """Take one call, and return what it has in common with others, if anything.
 
-        The first call behind a handshake has nothing: each such one is to come this way. Never raises: what
-        goes wrong is counted (signal_failed), and logged once.
+        The first call of a connection has nothing, where it is known how that was made, or encrypted: each
+        such one is to come this way. Never raises: what goes wrong is counted (signal_failed), and logged
+        once.
         """
         counts = self._counts
         counts[_SEEN] += 1
+        waited = rtt = rtt_min = retransmits = looked_up = 0
         try:
             (
-                record, value, start, _, end, _, _,
+                record, value, start, answered, end, _, _,
                 trace_id, span_id, parent_id, flags, source,
             ) = call  # fmt: skip
             if record.lost:
@@ -124,6 +141,11 @@ class SignalStage:
                 return None
             plan = self._plan(call, service)
             itself = Known(plan, 0, 0, value.request_body)
+            if type(record) is Exchange:
+                waited, rtt, rtt_min = record.waited, record.rtt, record.rtt_min
+                retransmits = record.retransmits
+                if record.flags & _CONNECTED:
+                    looked_up = self._recent.take(record)
         except Exception:
             counts[_FAILED] += 1
             self._complain()
@@ -131,38 +153,45 @@ class SignalStage:
         self._take(
             (
                 (
-                    itself, start, end, value.request_body, value.response_body,
-                    record.client_address, record.client_port, trace_id, span_id, parent_id, flags, source,
+                    itself, start, answered, end, value.request_body, value.response_body,
+                    waited, rtt, rtt_min, retransmits, record.client_address, record.client_port,
+                    trace_id, span_id, parent_id, flags, source,
                 ),
-            )
+            ),
+            looked_up,
         )  # fmt: skip
+        if record.flags & _CONNECTED and service not in self._self_traced:
+            self._connects.called(call, service)
         if record.flags & _TLS:
             self.handshakes.called(call)
-            if record.flags & _FIRST:
-                return None
-        return plan
+        return None if record.flags & _FIRST else plan
 
     def again(self, alike: Sequence[Again]) -> None:
         """Take exchanges that are like earlier ones, of which `Known` was kept. Never raises either."""
         self._counts[_SEEN] += len(alike)
         self._take(alike)
 
-    def _take(self, alike: Sequence[Again]) -> None:
-        """Count each, and make its span. One loop: a call for each step of it would cost as much again."""
+    def _take(self, alike: Sequence[Again], looked_up: int = 0) -> None:
+        """Count each, and make its span. One loop: a call for each step of it would cost as much again.
+
+        `looked_up` is what a lookup took that one of them has waited for, in nanoseconds.
+        """
         counts, emit, sample, span_of = self._counts, self._emit, self._sample, self._span
         record = self._metrics.record if self._metrics is not None else None
         unparented = self._metrics.unparented if self._metrics is not None else _nothing
-        offset = self._clock()
+        offset, told, network = self._clock(), self._network, None
+        self_traced, self_measured = self._self_traced, self._self_measured  # mostly empty
         for (
-            known, start, end, request_bytes, response_bytes,
-            address, port, trace_id, span_id, parent_id, flags, source,
+            known, start, answered, end, request_bytes, response_bytes,
+            waited, rtt, rtt_min, retransmits, address, port,
+            trace_id, span_id, parent_id, flags, source,
         ) in alike:  # fmt: skip
             try:
                 plan, request_head, response_head, bound = known
                 duration = end - start
                 if duration < 0:  # noqa: PLR1730 (max() costs a call): nothing came after the first byte
                     duration = 0
-                if record is not None:
+                if record is not None and not (self_measured and plan.shape.service in self_measured):
                     body = request_bytes - request_head
                     record(
                         plan.shape, duration, body if body < bound else bound, response_bytes - response_head
@@ -170,12 +199,15 @@ class SignalStage:
                     counts[_AGGREGATED] += 1
                     if source in UNPARENTED and plan.shape.kind == _CLIENT:
                         unparented(plan.shape.service, source)
-                if emit is None:
+                if emit is None or (self_traced and plan.shape.service in self_traced):
                     counts[_SPANS_OFF] += 1
                 elif sample(trace_id, parent_id, flags, source):
                     begun = start + offset
                     context = (trace_id, span_id, parent_id, flags, source)
-                    emit(span_of(plan, begun, begun + duration, address, port, context))
+                    if told:
+                        first_byte = answered - start if answered > start else 0
+                        network = (rtt, rtt_min, first_byte, waited, retransmits, looked_up)
+                    emit(span_of(plan, begun, begun + duration, address, port, context, network))
                     counts[_SPAN] += 1
                 else:
                     counts[_UNSAMPLED] += 1
@@ -186,6 +218,7 @@ class SignalStage:
     def forget(self, service: Service) -> None:
         """The service has gone: drop what is remembered of it, once its metrics are collected."""
         self._http.forget(service)
+        self._connects.forget(service)
         self.lookups.forget(service)
         if self._metrics is not None:
             self._metrics.forget(service)

@@ -86,7 +86,8 @@ def test_records_mirror_the_structs(struct_name, form, fields):
 OWN = (
     *("version", "client_port", "lost", "kind", "end", "time", "client_address"),
     *("trace_id", "span_id", "parent_id", "trace_flags", "context_source"),
-    *("response_end", "request_bytes", "response_bytes"),
+    *("response_start", "response_end", "request_bytes", "response_bytes"),
+    *("waited", "rtt", "rtt_min", "retransmits"),
     *("request_head", "request_captured", "path_captured"),
 )
 

@@ -106,6 +106,7 @@ def exchange(
         1300 if response else 0,
         len(request),
         len(response),
+        *(0,) * 6,  # the network's part
         request_head,
         response_head,
         len(asked),

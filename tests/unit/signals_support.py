@@ -170,14 +170,19 @@ def span_of(one: Call, maker: HttpSpans | None = None) -> Span:
     maker = maker or spans()
     plan = maker.plan(one, SHOP)
     context = (one.trace_id, one.span_id, one.parent_id, one.trace_flags, one.context_source)
-    return maker.span(plan, 5, 9, one.record.client_address, one.record.client_port, context)
+    return maker.span(plan, 5, 9, one.record.client_address, one.record.client_port, context, None)
 
 
 class Bench:
     """A signals stage with everything it needs, and what came out of it."""
 
     def __init__(
-        self, sampler: str = "", metrics: bool = True, traces: bool = True, lookup_spans: str = "all"
+        self,
+        sampler: str = "",
+        metrics: bool = True,
+        traces: bool = True,
+        lookup_spans: str = "all",
+        network: bool = True,
     ) -> None:
         self.ledger = Ledger()
         self.spans: list[Span] = []
@@ -191,6 +196,7 @@ class Bench:
             self.metrics,
             self.spans.append if traces else None,
             lookup_spans=lookup_spans,
+            network=network,
         )
 
     def counts(self) -> dict[str, int]:

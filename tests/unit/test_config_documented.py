@@ -37,8 +37,8 @@ def test_the_documented_file_has_every_key_with_its_default() -> None:
 
 def test_the_examples_are_valid_and_show_every_key_of_their_items() -> None:
     config = parse(uncommented())
-    assert len(config.discovery.include) == 3
-    assert len(config.discovery.exclude) == 2
+    assert len(config.discovery.include) == 5
+    assert len(config.discovery.exclude) == 4
     assert config.redaction.query_keys
     raw = yaml.safe_load(uncommented())
     shown = {

@@ -21,6 +21,7 @@ from otel_ebpf import __version__
 from otel_ebpf.export.otlp import encode_span
 from otel_ebpf.export.request import encode_request
 from otel_ebpf.identity.model import Attributes, Service
+from otel_ebpf.signals.network_part import NetworkPart
 from otel_ebpf.signals.scope import SCHEMA_URL, SCOPE_NAME
 from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock, Span, SpanKind, SpanTemplate
 from tests.export_samples import changed
@@ -99,6 +100,13 @@ def comparable(span: trace_pb2.Span) -> dict[str, Any]:
 def test_a_span_is_what_the_sdk_makes_of_it(kind: SpanKind, error: bool, parent: bytes, remote: bool) -> None:
     said = {"parent_span_id": parent, "parent_is_remote": remote, "trace_state": "a=1,b=2" if remote else ""}
     span = changed(SPAN, kind=kind, error=error, **said)
+    expected = by_the_sdk(span).resource_spans[0].scope_spans[0].spans[0]
+    assert comparable(decoded(span)) == comparable(expected)
+
+
+@given(st.tuples(*[st.integers(0, 2) | st.integers(0, 0xFFFFFFFF)] * 6))
+def test_the_network_s_part_is_what_the_sdk_makes_of_it(part: NetworkPart) -> None:
+    span = SPAN._replace(network=part)
     expected = by_the_sdk(span).resource_spans[0].scope_spans[0].spans[0]
     assert comparable(decoded(span)) == comparable(expected)
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from identity_support import process
 
 from otel_ebpf.config import Match, NamingRule
 from otel_ebpf.identity.command import INTERPRETERS
+from otel_ebpf.identity.model import Container, Pod
 from otel_ebpf.identity.names import directory_name
 from otel_ebpf.identity.naming import Name, name_of, namers, unit_name
 from otel_ebpf.identity.process import read_process
@@ -203,7 +205,8 @@ def test_the_order() -> None:
         ),
     )
     order = namers(rules)
-    assert [name for name, _ in order] == ["environment", "rule", "unit", "program", "executable"]
+    names = ["environment", "rule", "pod", "container", "unit", "program", "executable"]
+    assert [name for name, _ in order] == names
     environment = {"OTEL_SERVICE_NAME": "own", "OTEL_RESOURCE_ATTRIBUTES": "service.name=attribute"}
     command = ("python3", "shop.py")
     facts = {"executable": "/usr/bin/python3.11", "cgroup": "/system.slice/unit.service"}
@@ -213,6 +216,23 @@ def test_the_order() -> None:
     environment["OTEL_RESOURCE_ATTRIBUTES"] += ",service.namespace=mine"
     assert name_of(process(*command, **facts, environment=environment), order) == Name("attribute", "mine")
     assert name_of(process(*command, **facts), order) == Name("by-rule", "sales")
+    compose = Container("1", "docker", "shop-web-1", labels={"com.docker.compose.service": "web"})
+    owners = (("replicaset", "shop-5d4", "1"), ("deployment", "shop", "2"))
+    pod = Pod("1", "shop-5d4-xyz", "sales", owners=owners)
+    labelled = replace(pod, labels={"app.kubernetes.io/name": "till", "app.kubernetes.io/instance": "till-a"})
+    annotated = replace(labelled, annotations={"resource.opentelemetry.io/service.name": "annotated"})
+    for known, name in ((annotated, "annotated"), (labelled, "till-a"), (pod, "shop")):
+        placed = process(*command, **facts, container=compose, pod=known)
+        assert name_of(placed, namers()) == Name(name, "sales")
+    alone = process(*command, **facts, container=compose, pod=Pod("1", "shop-xyz"))
+    assert name_of(alone, namers()) == Name("shop-xyz")
+    assert name_of(process(*command, **facts, container=compose, pod=Pod("1")), namers()) == Name(
+        "shop-web-1"
+    )
+    assert name_of(process(*command, **facts, container=compose), namers()) == Name("web")
+    named = Container("1", "docker", "shop")
+    assert name_of(process(*command, **facts, container=named), namers()) == Name("shop")
+    assert name_of(process(*command, **facts, container=Container("1")), namers()) == Name("unit")
     assert name_of(process(*command, **facts), namers()) == Name("unit")
     assert name_of(process(*command, executable="/usr/bin/python3.11"), namers()) == Name("shop")
     assert name_of(process(executable="/usr/bin/python3.11"), namers()) == Name("python")

@@ -14,6 +14,7 @@ from signals_support import client_hello, tls
 
 from otel_ebpf.agent import Agent
 from otel_ebpf.identity.model import Service
+from otel_ebpf.identity.own_traces import OwnTraces
 from otel_ebpf.intake import Intake
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.likeness import CAPACITY, Likenesses
@@ -61,6 +62,9 @@ class Services:
 
     service_of = admitted
 
+    def waits(self, _: Vantage) -> bool:
+        return False
+
 
 class Way(Agent):
     """The agent's way from the ring buffer's bytes to spans; `short` False: none is known again."""
@@ -92,7 +96,14 @@ class Way(Agent):
             self._likenesses.clear,
         )
         self._intake = Intake(
-            shard, self._services, watch, control, self._likenesses, self._protocols, self._signals
+            shard,
+            self._services,
+            watch,
+            control,
+            self._likenesses,
+            self._protocols,
+            self._signals,
+            OwnTraces(),
         )
 
     def take(self, *records: Exchange) -> int:
@@ -142,6 +153,25 @@ def test_ids_times_sizes_and_the_client_are_its_own() -> None:
         trace_id=b"N" * 16, span_id=b"M" * 8, response_bytes=4000,
     )  # fmt: skip
     assert assert_same([followed(), other]) == 1
+
+
+def test_the_network_s_part_is_its_own() -> None:
+    first = followed(response_start=1200, rtt=250, rtt_min=90, waited=7000)
+    other = first._replace(response_start=1900, rtt=300, retransmits=2, waited=9000)
+    assert assert_same([first, other]) == 1
+    way = Way()
+    way.take(first, other)
+    assert [one.network for one in way.spans] == [(250, 90, 200, 7000, 0, 0), (300, 90, 900, 9000, 2, 0)]
+
+
+def test_a_connection_s_first_exchange_is_always_read() -> None:
+    first = followed(role=CLIENT, flags=int(Capture.CONNECTED), connect_start=200, connect_end=500)
+    every = [first, first._replace(connection=5), followed(role=CLIENT), followed(role=CLIENT)]
+    short, long = Way(), Way(short=False)
+    assert short.take(*every) == 1
+    assert long.take(*every) == 0
+    assert short.kinds() == long.kinds() == [3, 1, 3, 1, 3, 3]
+    assert short.ledger.totals() == long.ledger.totals()
 
 
 def test_a_trace_context_is_its_own() -> None:
@@ -312,6 +342,11 @@ records = st.builds(
     client_port=st.integers(0, 65535),
     source=st.sampled_from([ContextSource.ROOT, ContextSource.NONE]),
     response_bytes=st.integers(60, 1 << 40),
+    response_start=st.integers(0, 1 << 50),
+    waited=st.integers(0, 0xFFFFFFFF),
+    rtt_min=st.sampled_from([0, 0, 90]),
+    rtt=st.sampled_from([0, 1, 250, 0xFFFFFFFF]),
+    retransmits=st.sampled_from([0, 0, 3]),
 )
 
 

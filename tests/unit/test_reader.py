@@ -34,7 +34,7 @@ def packed(form: Struct, kind: int, *values: object) -> bytes:
 
 def exchange(request: bytes = b"GET", response: bytes = b"HTTP", path: bytes = b"/s", kind: int = 1) -> bytes:
     lengths = (len(request), len(response), len(path))
-    return packed(records.EXCHANGE, kind, 1, 2, 3, 4, 5, 6, 7, *lengths, 200) + request + response + path
+    return packed(records.EXCHANGE, kind, *range(1, 14), *lengths, 200) + request + response + path
 
 
 def read(*payloads: bytes) -> tuple[list[records.Record], list[int]]:
@@ -46,7 +46,8 @@ def read(*payloads: bytes) -> tuple[list[records.Record], list[int]]:
 def test_every_kind():
     close = header(Kind.CLOSE) + bytes(16)
     piece = packed(records.PIECE, Kind.PIECE, 5, 5, 1, 0) + b"hello"
-    process = packed(records.PROCESS, Kind.PROCESS, 1, 0, 3, 4, b"cat\0", b"cat\0") + b"a\0b" + b"E=1\0"
+    groups = (b"x.scope".ljust(96, b"\0") + b"y.slice", b"")
+    process = packed(records.PROCESS, Kind.PROCESS, 1, 0, 3, 4, b"cat\0", b"cat\0", *groups) + b"a\0bE=1\0"
     addresses = (b"\x02\x0a" + bytes(6), b"A" * 16 + b"B" * 16 + bytes(96))
     lookup = packed(records.LOOKUP, Kind.LOOKUP, 77, -2, 1, 2, *addresses, b"shop.example\0")
     datagram = packed(records.DATAGRAM, Kind.DATAGRAM, 600, 3, 1, b"abcdef")
@@ -64,6 +65,7 @@ def test_every_kind():
     assert (found[0].status, found[0].trace_id, found[0].client_port) == (200, b"T" * 16, 8080)
     assert (found[2].data, found[2].length, found[2].direction) == (b"hello", 5, 1)
     assert (found[4].arguments, found[4].environment, found[4].command) == (b"a\0b", b"E=1\0", b"cat")
+    assert (found[4].unified, found[4].controlled) == ((b"x.scope", b"y.slice"), ())
     assert found[5].process == 11
     assert totals[Entry.READER_EXCHANGE] == totals[Entry.READER_PIECE] == 1
     assert totals[Entry.READER_NOTICE] == 4

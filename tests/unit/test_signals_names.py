@@ -34,6 +34,12 @@ TCP = {
     "ebpf.tcp.connection.active",
     "ebpf.tcp.connection.duration",
 }
+NETWORK_PART = {
+    "ebpf.tcp.min_rtt",
+    "ebpf.dns.lookup.duration",
+    "ebpf.request.wait.duration",
+    "ebpf.response.time_to_first_byte",
+}
 OWN = {
     "otel.metric.overflow",
     "ebpf.dns.retries",
@@ -44,6 +50,7 @@ OWN = {
     "runtime",
     *PLAIN,
     *TCP,
+    *NETWORK_PART,
 }
 
 # The metrics and attributes of HTTP, as the conventions name them.
@@ -73,6 +80,7 @@ HTTP = {
     "network.protocol.name",
     "network.protocol.version",
     "network.transport",
+    "network.type",
     "user_agent.original",
 }
 

@@ -194,16 +194,18 @@ def test_whatever_comes_nothing_raises_and_the_books_balance(
         bench.stage.call(one, SHOP)
     counts = bench.counts()
     assert "failed" not in counts, "odd input is no error of the agent"
+    connects = {name: counts.pop(name) for name in list(counts) if name.startswith("connect_")}
+    assert connects.pop("connect_seen", 0) == sum(connects.values())
     seen = counts.pop("seen", 0)
     aggregated = counts.pop("aggregated", 0)
     assert seen == len(given_calls) == sum(counts.values())
     assert aggregated == seen - counts.get("role_unknown", 0) == bench.counted()
-    assert counts.get("span", 0) == len(bench.spans)
+    assert counts.get("span", 0) + connects.get("connect_span", 0) == len(bench.spans)
     for span in bench.spans:
         assert span.end >= span.start
         for name, one in attributes(span).items():
             assert name in names.ATTRIBUTES
-            assert isinstance(one, (str, int))
+            assert isinstance(one, (str, int, float))
 
 
 @pytest.mark.parametrize("bad", [None, (), call()._replace(value=None), call()._replace(record=None)])

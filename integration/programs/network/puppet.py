@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,20 @@ def attempt(address: str, port: int, seconds: float) -> str:
 def send(numbers: list[int], length: int) -> None:
     for number in numbers:
         made[number].sendall(bytes(length))
+
+
+def say(numbers: list[int], text: str) -> None:
+    for number in numbers:
+        made[number].sendall(text.encode())
+
+
+def hear(numbers: list[int], length: int) -> str:
+    """Read so many bytes in one call from each; returns the last one's."""
+    return [made[number].recv(length, socket.MSG_WAITALL) for number in numbers][-1].decode()
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def receive(numbers: list[int], length: int) -> None:
@@ -139,7 +154,7 @@ def main() -> None:
         one.__name__: one
         for one in (
             *(listen, accept, connect, attempt, send, receive, end),
-            *(close, hang_up, reset, restore, visit_each, fork_each),
+            *(say, hear, sleep, close, hang_up, reset, restore, visit_each, fork_each),
         )
     }
     for line in sys.stdin:

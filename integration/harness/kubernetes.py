@@ -1,0 +1,179 @@
+"""A real kube-apiserver with etcd, and objects in it as controllers and the kubelet would make them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from integration.harness.build import PROGRAMS, _run, cache
+from integration.harness.certificates import Certificates
+from integration.harness.limits import DIES_WITH_US, wait_until
+from integration.harness.ports import free_port, is_listening
+
+MANIFEST = Path(__file__).parent.parent.parent / "configs" / "kubernetes" / "otel-ebpf.yaml"
+_ADMIN = "admin-of-the-tests"
+
+
+def built() -> Path:
+    """Return kube-apiserver, built from its Go modules at the first use, which takes minutes."""
+    target = cache("kube-apiserver") / "kube-apiserver"
+    if not target.exists():
+        # A copy: the go command adds the checksums of what it fetches.
+        source = shutil.copytree(PROGRAMS / "kubernetes", target.parent / "source", dirs_exist_ok=True)
+        environment = {"GOFLAGS": "-mod=mod", "GOCACHE": str(cache("go-build")), "CGO_ENABLED": "0"}
+        words = ["go", "build", "-ldflags=-s -w", "-o", target, "."]
+        _run(*words, directory=source, environment=environment)
+    return target
+
+
+class Cluster:
+    """The API of a running server, as an administrator."""
+
+    def __init__(self, url: str, authority: Path) -> None:
+        self.url = url
+        self._context = ssl.create_default_context(cafile=str(authority))
+
+    def call(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
+        """Make a request and return the answer."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {_ADMIN}", "Content-Type": kind}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30, context=self._context) as answer:
+            return json.load(answer)
+
+    def create(self, thing: Mapping[str, Any]) -> Any:
+        """Create an object and return it."""
+        group, kind = thing["apiVersion"], thing["kind"]
+        plural = f"{kind.lower()}s"
+        namespace = thing["metadata"].get("namespace")
+        prefix = f"/api/{group}" if "/" not in group else f"/apis/{group}"
+        within = f"/namespaces/{namespace}" if namespace else ""
+        return self.call("POST", f"{prefix}{within}/{plural}", thing)
+
+    def apply(self, path: Path) -> None:
+        """Create all objects of a manifest."""
+        for thing in yaml.safe_load_all(path.read_text()):
+            self.create(thing)
+
+    def token(self, namespace: str, account: str) -> str:
+        """Return a token of a service account, as the kubelet asks for one."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        return str(self.call("POST", path, asked)["status"]["token"])
+
+    def owned(self, kind: str, group: str, name: str, spec: object, owner: Any = None) -> Any:
+        """Create a workload in the namespace `sales`, by a controller's hand where it has an owner."""
+        return self.create(
+            {
+                "apiVersion": group,
+                "kind": kind,
+                "metadata": {"name": name, "namespace": "sales", "ownerReferences": owner_references(owner)},
+                "spec": spec,
+            }
+        )
+
+    def pod(self, name: str, owner: Any, containers: list[str], **metadata: Any) -> Any:
+        """Create a pod on `node-1`, as scheduled."""
+        image = "registry:5000/shop/till:1.2"
+        return self.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": name,
+                    "namespace": "sales",
+                    "ownerReferences": owner_references(owner),
+                    **metadata,
+                },
+                "spec": {
+                    "nodeName": "node-1",
+                    "containers": [{"name": one, "image": image} for one in containers],
+                },
+            }
+        )
+
+    def running(self, pod: Any, ids: Mapping[str, str]) -> None:
+        """Tell the ids of a pod's containers, as the kubelet does some time after their start."""
+        statuses = [
+            {
+                "name": name,
+                "containerID": f"containerd://{identifier}",
+                "image": "sha256:1",
+                "imageID": "",
+                "ready": True,
+                "restartCount": 0,
+                "state": {"running": {}},
+            }
+            for name, identifier in ids.items()
+        ]
+        path = f"/api/v1/namespaces/sales/pods/{pod['metadata']['name']}/status"
+        patch = {"status": {"phase": "Running", "containerStatuses": statuses}}
+        self.call("PATCH", path, patch, "application/strategic-merge-patch+json")
+
+
+def owner_references(owner: Any) -> list[dict[str, Any]]:
+    """Return how an object says who manages it."""
+    if owner is None:
+        return []
+    metadata = owner["metadata"]
+    about = {key: owner[key] for key in ("apiVersion", "kind")}
+    return [{**about, "name": metadata["name"], "uid": metadata["uid"], "controller": True}]
+
+
+@contextmanager
+def api_server(folder: Path, certificates: Certificates) -> Iterator[Cluster]:
+    """Run etcd and kube-apiserver on loopback, with their data below `folder`."""
+    program = built()
+    keys, port, etcd, peer = folder / "key.pem", free_port(), free_port(), free_port()
+    _run("openssl", "genrsa", "-out", keys, "2048", directory=folder)
+    (folder / "tokens").write_text(f'{_ADMIN},admin,admin,"system:masters"\n')
+    store = [f"--{kind}-client-urls=http://127.0.0.1:{etcd}" for kind in ("listen", "advertise")]
+    store += [f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--data-dir={folder}/etcd"]
+    asked = {
+        "etcd-servers": f"http://127.0.0.1:{etcd}",
+        "secure-port": str(port),
+        "bind-address": "127.0.0.1",
+        "tls-cert-file": str(certificates.certificate),
+        "tls-private-key-file": str(certificates.key),
+        "authorization-mode": "RBAC",
+        "token-auth-file": f"{folder}/tokens",
+        "service-account-issuer": "https://tests",
+        "service-account-key-file": str(keys),
+        "service-account-signing-key-file": str(keys),
+        "service-cluster-ip-range": "10.96.0.0/24",
+        "disable-admission-plugins": "ServiceAccount",
+        "cert-dir": f"{folder}/certificates",
+    }
+    with ExitStack() as stack:
+        for name, words in (
+            ("etcd", ["etcd", *store]),
+            ("api", [str(program), *(f"--{key}={value}" for key, value in asked.items())]),
+        ):
+            log = stack.enter_context((folder / f"{name}.log").open("wb"))
+            process = subprocess.Popen([*DIES_WITH_US, *words], stdout=log, stderr=log)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            waited = etcd if name == "etcd" else port
+            assert wait_until(lambda waited=waited: is_listening(waited), 120), (  # type: ignore[misc]
+                (folder / f"{name}.log").read_text(errors="replace")[-3000:]
+            )
+        cluster = Cluster(f"https://127.0.0.1:{port}", certificates.authority)
+        assert wait_until(lambda: _ready(cluster), 60), (folder / "api.log").read_text()[-3000:]
+        yield cluster
+
+
+def _ready(cluster: Cluster) -> bool:
+    try:
+        cluster.call("GET", "/api/v1/namespaces/default")
+    except OSError:
+        return False
+    return True

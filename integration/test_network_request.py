@@ -1,0 +1,281 @@
+"""The network or the application? What one span says of it, and how its connection was made."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from integration.conftest import Traced
+from integration.harness.agent import Agent
+from integration.harness.backend import Backend
+from integration.harness.lookups import INTERNAL
+from integration.harness.measured import new_mark
+from integration.harness.network import (
+    SERVICES,
+    SLOW_SERVICES,
+    SLOW_SERVICES_6,
+    Networks,
+    slow_wire,
+    two_networks,
+)
+from integration.harness.ports import free_port
+from integration.harness.provoke import reaches
+from integration.harness.puppet import OBSERVED, Puppet
+from integration.harness.spans import CLIENT, SERVER, SeenSpan
+from integration.harness.tcp_counts import kernel_counter
+
+StartAgent = Callable[..., Traced]
+
+RTT, MIN_RTT, AGAIN = "ebpf.tcp.rtt", "ebpf.tcp.min_rtt", "ebpf.tcp.retransmits"
+WAIT, FIRST_BYTE = "ebpf.request.wait.duration", "ebpf.response.time_to_first_byte"
+LATE = 0.4
+"""Seconds by which programs are late. On a wire without delay everything else takes far less."""
+
+ONE_WAY_MS = 150
+TICKS = 0.02
+"""Two of the kernel's, of 100 Hz: what `WAIT` may be short of."""
+
+ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture(scope="module")
+def networks() -> Iterator[Networks]:
+    with two_networks(free_port()) as made, slow_wire(made, ONE_WAY_MS):
+        for name, last in ((made.visitors, 1), (made.services, 2)):
+            words = ["ip", "-n", name, "address", "add", f"fd00:231:7::{last}/64", "dev", "wire", "nodad"]
+            subprocess.run(words, check=True)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def traced(rung: str) -> Iterator[Traced]:
+    """What is told of requests does not need TCP's metrics."""
+    config = {**OBSERVED, "network": {"tcp": {"enabled": False}}}
+    with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung, config=config) as agent:
+        yield Traced(agent, backend)
+
+
+@pytest.fixture
+def visitor(networks: Networks) -> Iterator[Puppet]:
+    with Puppet(networks.within(networks.visitors)) as puppet:
+        yield puppet
+
+
+@pytest.fixture
+def server(networks: Networks) -> Iterator[Puppet]:
+    with Puppet(networks.within(networks.services)) as puppet:
+        yield puppet
+
+
+@dataclass
+class Talk:
+    """Requests of a visitor to a server, step by step."""
+
+    traced: Traced
+    visitor: Puppet
+    server: Puppet
+    address: str
+    asks: object = None
+    serves: object = None
+
+    def __post_init__(self) -> None:
+        self.port = self.server.do("listen", "::", free_port(), 16)
+        self.mark = new_mark()
+        self.asked = 0
+        self.asked_at = 0.0
+
+    def connect(self) -> None:
+        self.asks = self.visitor.do("connect", self.address, self.port, 1)
+
+    def accept(self) -> None:
+        self.serves = self.server.do("accept", 1)
+
+    def ask(self, body: int = 0) -> int:
+        """Send a request; return how long it is."""
+        self.asked_at = time.time()
+        head = f"POST /?n={self.mark}-{self.asked} HTTP/1.1\r\nHost: a\r\nContent-Length: {body}\r\n\r\n"
+        self.asked += 1
+        self.visitor.begin("say", self.asks, head + "x" * body)
+        return len(head) + body
+
+    def answer(self, length: int, thinks: float = 0) -> None:
+        """Have the server read the request, think about it, and answer."""
+        self.server.do("hear", self.serves, length)
+        self.visitor.finish()
+        self.server.do("sleep", thinks)
+        self.server.do("say", self.serves, ANSWER)
+        self.visitor.do("hear", self.asks, len(ANSWER))
+
+    def spans(self, kind: int) -> list[SeenSpan]:
+        seen = self.traced.backend.expect(self.asked, kind=kind, mark=self.mark)
+        return sorted(seen, key=lambda span: span.start)
+
+    def children(self) -> list[SeenSpan]:
+        """Return how the client's connections were made; nothing else is a child of its spans."""
+        client, host = self.spans(CLIENT), self.visitor.service
+        ids = {span.span_id for span in client}
+        made = [one for one in self.traced.backend.spans(kind=INTERNAL) if one.service == host]
+        assert {one.parent_id for one in made} <= ids
+        return sorted(made, key=lambda span: span.start)
+
+
+@pytest.fixture
+def talk(traced: Traced, visitor: Puppet, server: Puppet) -> Callable[[str], Talk]:
+    return lambda address=SERVICES: Talk(traced, visitor, server, address)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("address", "version"), [(SLOW_SERVICES, "ipv4"), (SLOW_SERVICES_6, "ipv6")], ids=["IPv4", "IPv6"]
+)
+def test_a_slow_network(talk: Callable[[str], Talk], address: str, version: str) -> None:
+    """It shows in what both ends say of the round trip, and in connecting, and not in the server's wait."""
+    one = talk(address)
+    one.connect()
+    one.accept()
+    one.answer(one.ask())
+    (client,), (server,) = one.spans(CLIENT), one.spans(SERVER)
+    round_trip = 2 * ONE_WAY_MS / 1000
+    for span in (client, server):
+        assert span.attributes[RTT] >= round_trip
+        assert span.attributes[MIN_RTT] >= round_trip
+        assert AGAIN not in span.attributes
+    assert client.attributes[FIRST_BYTE] >= round_trip
+    assert server.attributes.get(WAIT, 0) < round_trip
+    assert 0 < server.attributes[FIRST_BYTE] < round_trip
+    (made,) = one.children()
+    host = f"[{address}]" if ":" in address else address
+    assert made.name == f"socket connect {host}:{one.port}"
+    assert made.duration >= round_trip * 1e9
+    assert (made.trace_id, made.parent_id) == (client.trace_id, client.span_id)
+    assert made.end <= client.start
+    assert made.attributes == {
+        "network.peer.address": address,
+        "network.peer.port": one.port,
+        "network.transport": "tcp",
+        "network.type": version,
+    }
+
+
+@pytest.mark.fast
+def test_a_server_that_accepts_late(talk: Callable[[], Talk], networks: Networks) -> None:
+    """It shows in the wait, and not in the network's numbers."""
+    one = talk()
+    one.connect()
+    length = one.ask()
+    one.server.do("sleep", LATE)
+    one.accept()
+    one.answer(length)
+    (client,), (server,) = one.spans(CLIENT), one.spans(SERVER)
+    assert LATE - TICKS <= server.attributes[WAIT] < server.start / 1e9 - one.asked_at
+    assert client.attributes[FIRST_BYTE] >= LATE
+    assert WAIT not in client.attributes
+    for span in (client, server):
+        assert span.attributes[RTT] < LATE / 2
+    assert server.attributes[FIRST_BYTE] < LATE
+    (made,) = one.children()
+    assert made.duration < LATE * 1e9
+
+
+@pytest.mark.fast
+def test_a_server_that_reads_late(talk: Callable[[], Talk]) -> None:
+    """The same on a connection that is kept, where acknowledgements are delayed; and after that, no more."""
+    one = talk()
+    one.connect()
+    one.accept()
+    for late in (0, 0, 0, LATE, 0):
+        length = one.ask()
+        one.server.do("sleep", late)
+        one.answer(length)
+    waits = [span.attributes.get(WAIT, 0) for span in one.spans(SERVER)]
+    assert waits[3] >= LATE - TICKS
+    assert max(*waits[:3], waits[4]) < LATE - TICKS
+    assert all(span.attributes[MIN_RTT] < LATE / 2 for span in one.spans(CLIENT))
+
+
+@pytest.mark.fast
+def test_a_slow_application(talk: Callable[[], Talk]) -> None:
+    """It shows in the time to the first byte, at both ends, and in neither of the others."""
+    one = talk()
+    one.connect()
+    one.accept()
+    for _ in range(3):
+        one.answer(one.ask(), LATE)
+    for span in (*one.spans(CLIENT), *one.spans(SERVER)):
+        assert span.attributes[FIRST_BYTE] >= LATE
+        assert span.attributes[RTT] < LATE / 2
+        assert span.attributes[MIN_RTT] < LATE / 2
+        assert span.attributes.get(WAIT, 0) < LATE - TICKS
+        assert AGAIN not in span.attributes
+
+
+def test_connections_are_told_of_once(talk: Callable[[], Talk], traced: Traced) -> None:
+    one = talk()
+    for _ in range(3):
+        one.connect()
+        one.accept()
+        one.answer(one.ask())
+        one.answer(one.ask())
+    first = [span.span_id for span in one.spans(CLIENT)][::2]
+    assert [made.parent_id for made in one.children()] == first
+    ledger = traced.agent.ledger()
+    assert ledger["signal_connect_seen"] == ledger["signal_connect_span"] >= 3
+
+
+def test_a_network_that_loses_segments(talk: Callable[[], Talk], networks: Networks) -> None:
+    """What was sent again of a large request is what the kernel says; before and after, none was."""
+    one = talk()
+    one.connect()
+    one.accept()
+    one.answer(one.ask())
+    visitors, services = (networks.within(name) for name in (networks.visitors, networks.services))
+    lose = ["-p", "tcp", "--dport", str(one.port), "-m", "statistic", "--mode", "nth"]
+    lose += ["--every", "7", "--packet", "3", "-j", "DROP"]
+    before = kernel_counter(visitors, "TcpRetransSegs")
+    subprocess.run([*services, "iptables", "-I", "INPUT", *lose], check=True)
+    length = one.ask(400_000)
+    one.server.do("hear", one.serves, length)
+    subprocess.run([*services, "iptables", "-D", "INPUT", *lose], check=True)
+    one.visitor.finish()
+    one.server.do("say", one.serves, ANSWER)
+    one.visitor.do("hear", one.asks, len(ANSWER))
+    again = kernel_counter(visitors, "TcpRetransSegs") - before
+    one.answer(one.ask())
+    assert again > 0
+    assert [span.attributes.get(AGAIN, 0) for span in one.spans(CLIENT)] == [0, again, 0]
+    assert all(AGAIN not in span.attributes for span in one.spans(SERVER)), "it has sent nothing again"
+
+
+def test_switched_off_nothing_is_told(start_agent: StartAgent, visitor: Puppet, server: Puppet) -> None:
+    traced = start_agent(config={**OBSERVED, "traces": {"network": False}})
+    one = Talk(traced, visitor, server, SERVICES)
+    one.connect()
+    one.accept()
+    one.answer(one.ask())
+    for span in (*one.spans(CLIENT), *one.spans(SERVER)):
+        assert not [name for name in span.attributes if name.startswith("ebpf.")]
+    assert not one.children()
+
+
+def test_more_connections_than_there_is_room_for(
+    start_agent: StartAgent, visitor: Puppet, server: Puppet
+) -> None:
+    """connects_full: they have no span; room comes back when they are closed."""
+    room, number = 64, 200
+    traced = start_agent(config={**OBSERVED, "capture": {"connections": room}})
+    port = server.do("listen", SERVICES, free_port(), number)
+    asked = visitor.do("connect", SERVICES, port, number)
+    served = server.do("accept", number)
+    reaches(traced, "connects_full", number - room)
+    visitor.do("close", asked)
+    server.do("end", served)
+    server.do("close", served)
+    one = Talk(traced, visitor, server, SERVICES)
+    one.connect()
+    one.accept()
+    one.answer(one.ask())
+    assert len(one.children()) == 1
