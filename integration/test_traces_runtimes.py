@@ -10,6 +10,7 @@ from integration.conftest import Traced
 from integration.harness.certificates import certificates
 from integration.harness.go_programs import NEWEST, OLDEST, PREVIOUS, Build, build
 from integration.harness.hops import REQUESTS, TRACES, Hops, check, judge_amid_traffic, judged
+from integration.harness.limits import wait_until
 from integration.harness.servers import Server
 from integration.harness.tls_exotic import HTTP1
 
@@ -29,6 +30,12 @@ def _go(hop: Hops, number: int, how: Build) -> Server:
     return hop(f"go-{number}-{how}", [build(TRACES / "go_hop", how)])
 
 
+def _is_followed(traced: Traced, how: Build) -> bool:
+    """Say whether the program's file has probes: it is looked into when the first process of it starts."""
+    path = str(build(TRACES / "go_hop", how))
+    return any(one["path"] == path for one in traced.agent.status()["runtimes"]["followed"])
+
+
 @pytest.mark.parametrize(
     ("how", "at_once"),
     [*((Build(NEWEST, True), number) for number in (1, 10, 50, 100)), *((how, 50) for how in OTHERS)],
@@ -37,6 +44,7 @@ def _go(hop: Hops, number: int, how: Build) -> Server:
 def test_go_net_http(traced: Traced, hop: Hops, how: Build, at_once: int) -> None:
     """Connections from a pool, and new ones; three goroutines' at once."""
     one, two, last, other = _go(hop, 0, how), _go(hop, 1, how), hop("threaded-0"), hop("threaded-1")
+    assert wait_until(lambda: _is_followed(traced, how))
     check(traced, one, f"{two.port}/{last.port}", 6, at_once)
     check(traced, one, f"{two.port}c/{last.port}c", 6, at_once)
     check(traced, one, f"{two.port}+{last.port}c+{other.port}", 8, at_once)
