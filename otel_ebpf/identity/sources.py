@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from otel_ebpf.config import Config, Kubernetes
+from otel_ebpf.config import Config
+from otel_ebpf.config_places import Kubernetes
 from otel_ebpf.identity.cri import CriSource
 from otel_ebpf.identity.docker import DockerSource
 from otel_ebpf.identity.surroundings import Surroundings
