@@ -109,13 +109,13 @@ class Watch:
 
     def started(self, pid: int, host_pid: int) -> None:
         """Look at a process that is new. `pid` as the agent sees it, `host_pid` in the initial namespace."""
-        if self._enabled or self._follows or self._looks_up:
+        if self._concerns(pid) and (self._enabled or self._follows or self._looks_up):
             self._queue.put(_Turn(0.0, pid, handshake=False, host_pid=host_pid))
 
     def handshake(self, pid: int) -> None:
         """A process has made a handshake: look at it again, but not for each."""
         now = time.monotonic()
-        if now - self._asked.get(pid, 0.0) > 1.0:
+        if self._concerns(pid) and now - self._asked.get(pid, 0.0) > 1.0:
             if len(self._asked) > FILES_KEPT:
                 self._asked.clear()
             self._asked[pid] = now
@@ -187,22 +187,20 @@ class Watch:
 
     def _look(self, pid: int, *, handshake: bool = False) -> bool:
         """Look at what a process has mapped, and say whether something of it has all its probes now."""
-        if pid == os.getpid():
-            return False
         files, java = worth_a_look(pid)
         for mapping in files:
             if self._enabled:
                 self._probes.consider(mapping, pid)
             if self._looks_up:
                 self._resolvers.consider(mapping, pid)
-            if self._follows and (not self._pids or pid in self._pids):
+            if self._follows:
                 self._runtimes.consider(mapping, pid, self._host_pid(pid))
         if any(mapping.file in self._probes for mapping in files):
             self._unread.forget(pid)
             if self._looks_up and not self._has_libc(files):
                 return False  # its loader has not come to that yet
             return not any(self._runtimes.is_early(mapping, pid) for mapping in files)
-        if handshake and (not self._pids or pid in self._pids):
+        if handshake:
             self._judge(pid, files, java)
         return False
 
@@ -244,10 +242,13 @@ class Watch:
         return self._host_pids.get(pid, 0 if self._inside else pid)
 
     def _look_everywhere(self) -> None:
-        for pid in processes():
+        for pid in filter(self._concerns, processes()):
             if self._stopping:
                 return
             self._look(pid)
+
+    def _concerns(self, pid: int) -> bool:
+        return pid in self._pids if self._pids else pid != os.getpid()
 
 
 def _has_ended(pid: int) -> bool:

@@ -137,10 +137,14 @@ def test_files_without_users_are_let_go_and_the_kernel_tells_again(
 def test_where_few_processes_are_selected_probes_are_theirs_alone(
     host: Host, told: Told, watch: Watch
 ) -> None:
-    file = host.file("program", "openssl")
-    chosen, _ = host.process(file), host.process(file)
-    watch(pids=frozenset([chosen]))
+    file, others = host.file("program", "openssl"), host.file("others", "gnutls")
+    chosen, other = host.process(file), host.process(file, others)
+    libraries = watch(pids=frozenset([chosen]))
+    libraries.started(other, other)
+    libraries.handshake(other)
+    libraries.stop()
     assert told.attacher.attached == [(file.path, chosen)]
+    assert others.path not in host.looked_into
 
 
 def test_what_the_kernel_refuses_is_tried_once_and_told(host: Host, told: Told, watch: StartWatch) -> None:

@@ -14,6 +14,7 @@ import re
 from typing import Final
 
 from otel_ebpf.kernel.binaries import returns
+from otel_ebpf.kernel.binaries.disassembly import disassembled
 from otel_ebpf.kernel.binaries.errors import BinaryError
 
 _REFUSED: Final = b"\x26\x2e\x36\x3e\xf0"
@@ -37,10 +38,7 @@ def behind_saves(code: bytes) -> int:
 
 def ways_out(code: bytes, address: int) -> list[int]:
     """Return the offsets of all return instructions. Raises `BinaryError` where it ends elsewhere too."""
-    import capstone  # type: ignore[import-untyped]  # noqa: PLC0415  60 ms and 14 MB, for few programs only
-
-    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    for _, _, mnemonic, target in decoder.disasm_lite(code, _BASE):
+    for _, _, mnemonic, target in disassembled(code, _BASE):
         jumps = mnemonic.rpartition(" ")[2].startswith("j")
         if jumps and not (target.startswith("0x") and _BASE <= int(target, 16) < _BASE + len(code)):
             raise BinaryError("leaves by another function, or by a table of addresses")

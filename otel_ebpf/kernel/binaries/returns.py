@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from otel_ebpf.kernel.binaries.disassembly import disassembled
 from otel_ebpf.kernel.binaries.errors import BinaryError
 
 _ARM64_RETURN = 0xD65F03C0
@@ -22,13 +23,10 @@ def in_x86_64(code: bytes, address: int) -> list[int]:
 
     `address` is where it begins, to the alignment of functions. Raises `BinaryError`.
     """
-    import capstone  # type: ignore[import-untyped]  # noqa: PLC0415  60 ms and 14 MB, for few programs only
-
     found: list[int] = []
     last = ""
     understood = 0
-    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    for position, size, mnemonic, _ in decoder.disasm_lite(code, 0):
+    for position, size, mnemonic, _ in disassembled(code):
         # The linker fills up with int3 to where the next function begins. What is behind is another's.
         if mnemonic == "int3" and last in _LEAVES and _is_padding(code, position, address):
             return found

@@ -1,9 +1,9 @@
 """Where a Go function returns, by its table of stack heights (pcsp).
 
-A disassembler tells too, and takes 14 MB. The table is a list of steps: by how much the height changes, and
-for how many bytes of code it then stays so, both as variable-length integers. In a function with a frame the
-height is that of the entry at the entry, at each return instruction, and at its very end, where a stack that
-is too small is grown before the function starts anew.
+A disassembler tells too, at the cost of every instruction. The table is a list of steps: by how much the
+height changes, and for how many bytes of code it then stays so, both as variable-length integers. In a
+function with a frame the height is that of the entry at the entry, at each return instruction, and at its
+very end, where a stack that is too small is grown before the function starts anew.
 
 Source: step in runtime/symtab.go of Go 1.18 to 1.27; obj6.go of cmd/internal/obj/x86.
 """

@@ -15,6 +15,7 @@ from struct import Struct
 from typing import Final
 
 from otel_ebpf.kernel.binaries import BinaryError, Elf, Function
+from otel_ebpf.kernel.binaries.disassembly import disassembled
 from otel_ebpf.kernel.messages import Point
 from otel_ebpf.kernel.runtimes.base import Runtime
 
@@ -105,11 +106,8 @@ def _async_functions(elf: Elf, functions: Mapping[str, Function]) -> tuple[Point
 
 def _end_of_push(elf: Elf, push: Function) -> tuple[int, int]:
     """Return where the function gives back its stack, and which register has its object there."""
-    import capstone  # type: ignore[import-untyped]  # noqa: PLC0415  60 ms and 14 MB, for few programs only
-
     code = elf.image.read(push.offset, push.size)
-    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    lines = [(at, f"{name} {operands}") for at, _, name, operands in decoder.disasm_lite(code, 0)]
+    lines = [(at, f"{name} {operands}") for at, _, name, operands in disassembled(code)]
     saved = next((line for _, line in lines if re.fullmatch(r"mov r\w+, rdi", line)), "")
     register = saved.removeprefix("mov ").partition(",")[0]
     ends = [number for number, (_, line) in enumerate(lines) if line.startswith("ret")]
