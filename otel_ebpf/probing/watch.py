@@ -245,6 +245,8 @@ class Watch:
         for pid in filter(self._concerns, processes()):
             if self._stopping:
                 return
+            while not self._queue.empty():  # what has just started cannot wait for all that runs
+                self._take(self._queue.get())
             self._look(pid)
 
     def _concerns(self, pid: int) -> bool:

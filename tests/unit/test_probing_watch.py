@@ -134,6 +134,27 @@ def test_files_without_users_are_let_go_and_the_kernel_tells_again(
     assert told.attacher.detached == [1]
 
 
+def test_a_program_that_starts_does_not_wait_until_all_others_were_looked_at(
+    host: Host, told: Told, watch: StartWatch
+) -> None:
+    library, program = host.file("libssl.so.3", "openssl"), host.file("program", "gnutls")
+    running = [host.process(library) for _ in range(3)]
+    ended = host.process(program)
+    libraries = watch()
+    started: list[int] = []
+
+    def start() -> None:
+        started.append(host.process(host.file("another")))
+        libraries.started(started[0], started[0])
+
+    host.end(ended)
+    host.looked_at.clear()
+    host.meanwhile[running[0]] = start
+    host.now += KEPT_SECONDS + 1
+    wait_for(lambda: running[2] in host.looked_at)
+    assert host.looked_at[:3] == [running[0], *started, running[1]]
+
+
 def test_where_few_processes_are_selected_probes_are_theirs_alone(
     host: Host, told: Told, watch: Watch
 ) -> None:

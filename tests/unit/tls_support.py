@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,6 +92,8 @@ class Host:
     looked_at: list[int] = field(default_factory=list)
     now: float = 1000.0
     ahead: list[Mapping] = field(default_factory=list)
+    meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
+    """What happens, once, while a process is looked at."""
     _asleep: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def file(
@@ -137,6 +139,7 @@ class Host:
 
     def mappings(self, pid: int) -> list[Mapping]:
         self.looked_at.append(pid)
+        self.meanwhile.pop(pid, lambda: None)()
         return self.mapped.get(pid, [])
 
     def contents(self, path: str) -> Contents:
