@@ -66,8 +66,8 @@ def serving(runtime: str) -> Iterator[Service]:
 
 
 def configuration(service: Service, followed: bool) -> dict[str, Any]:
-    traces: dict[str, Any] = {} if followed else {"traces": {"runtimes": []}}
-    return {**only_pids(service.pids), **traces}
+    traces: dict[str, Any] = {"runtime_percent": 100000} if followed else {"runtimes": []}
+    return {**only_pids(service.pids), "traces": traces}
 
 
 def rates(service: Service, endpoint: str, chosen: options.Options) -> dict[str, list[float]]:

@@ -77,7 +77,7 @@ def traced(rung: str) -> Iterator[Traced]:
         "config": {
             "discovery": {"include": include},
             "tls": {"enabled": True},
-            "traces": {"runtimes": list(get_args(Runtime))},
+            "traces": {"runtimes": list(get_args(Runtime)), "runtime_percent": 100000},
             # A busy host that holds up the agent or the backend for a moment is no reason to lose spans.
             "capture": {"ring_bytes": 64 << 20},
             # Series for each of hundreds of servers: test_network_tcp has agents of its own.

@@ -301,15 +301,15 @@ class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "have shown that they start some for each request."
         ),
     ] = True
-    runtime_hits: Annotated[
+    runtime_percent: Annotated[
         int,
         Meta(
             ge=0,
-            le=10000000,
-            description="Hits of these probes per second and process, over which its program is no longer "
-            "followed: each costs it about a microsecond.",
+            le=100000,
+            description="Percent of a processor that these probes may take of a process's time, by what a "
+            "hit was measured to cost here; over it, its program is no longer followed.",
         ),
-    ] = 50000
+    ] = 25
     network: Annotated[
         bool,
         Meta(

@@ -105,7 +105,7 @@ def _show_runtimes(report: Report) -> None:
     if followed:
         click.echo("\n  Runtimes in which requests are followed")
     for one in followed:
-        cost = f", {one['hits']} hits a second" if one["hits"] else ""
+        cost = f", {one['hits']} hits a second, {one['percent']} % of a processor" if one["hits"] else ""
         click.echo(f"    {_processes(one['processes']):>14}  {one['runtime']:<8} {_plain(one['path'])}{cost}")
     given_up = report.runtimes.get("given_up", ())
     if given_up:

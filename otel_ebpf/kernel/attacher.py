@@ -37,6 +37,7 @@ from otel_ebpf.kernel.messages import (
     Detach,
     DetachFile,
     Done,
+    HitTimed,
     Inject,
     Refusal,
     Reply,
@@ -44,11 +45,13 @@ from otel_ebpf.kernel.messages import (
     SetMode,
     Standing,
     Sweep,
+    TimeHit,
     Walk,
     Walked,
 )
 from otel_ebpf.kernel.sweep import run_iterator
 from otel_ebpf.kernel.tcp_peers import OVERFLOW_ROOM
+from otel_ebpf.kernel.trap import hit_ns
 from otel_ebpf.kernel.uprobes import Uprobes
 
 _WALK = Struct("<QQQQQQ")  # struct walk
@@ -88,6 +91,8 @@ class Attacher:
                 self._run_sweep()
             case DetachFile(token):
                 self._uprobes.detach(token)
+            case TimeHit(program):
+                return HitTimed(hit_ns(self._uprobes, program))
             case Detach():
                 self._detach()
         return Done()

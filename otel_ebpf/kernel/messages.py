@@ -159,6 +159,20 @@ class DetachFile:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeHit:
+    """Measure, with a loaded program, what a hit of a probe costs a process here. Takes milliseconds."""
+
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class HitTimed:
+    """How much longer a call takes, in nanoseconds."""
+
+    nanoseconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Detach:
     """Detach and unload everything."""
 
@@ -168,5 +182,5 @@ class Done:
     """Nothing more to say."""
 
 
-Request = Attach | SetMode | Walk | Sweep | AttachFile | DetachFile | Detach
-Reply = Attached | Walked | AttachedFile | Done
+Request = Attach | SetMode | Walk | Sweep | AttachFile | DetachFile | TimeHit | Detach
+Reply = Attached | Walked | AttachedFile | HitTimed | Done

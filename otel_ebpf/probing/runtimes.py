@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from otel_ebpf.config import Traces
 from otel_ebpf.kernel.attacher import Attacher
+from otel_ebpf.kernel.binaries import BinaryError
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.kernel.mappings import Mapping
-from otel_ebpf.kernel.messages import Point
+from otel_ebpf.kernel.messages import HitTimed, Point, TimeHit
 from otel_ebpf.kernel.runtimes import Runtime
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.probing.environment import has_set
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 _FILES_MAX: Final = 1024  # of the map runtime_files; the first is nobody's
 _COOKIE_ADDRESS_BITS: Final = 48
 _GIVEN_UP_MAX: Final = 1024
+_HIT_NS_LEAST: Final = 100
+_HIT_NS_ASSUMED: Final = 2000
 
 
 class Runtimes:
@@ -47,6 +50,7 @@ class Runtimes:
         lost: Callable[[], object] = lambda: None,
     ) -> None:
         """`lost` is called, by another thread, when `sweep_own` is to be called soon."""
+        self._attacher = attacher
         self._tables = tables
         self._files = files
         self._config = config
@@ -58,6 +62,7 @@ class Runtimes:
         self._hits: dict[int, int] = {}
         self._rates: dict[File, float] = {}
         self._counted_at = time.monotonic()
+        self._hit_ns = 0
 
     def consider(self, mapping: Mapping, pid: int, host_pid: int) -> None:
         """Follow requests through a process, if a file that it has mapped is a runtime's.
@@ -73,6 +78,8 @@ class Runtimes:
         self._probes.consider(mapping, pid)
         if mapping.file not in self._probes:
             return
+        if not self._hit_ns:
+            self._time_hit(runtime.points[0].program)
         if runtime.own_name in self._config.runtimes:
             self._own.consider(mapping, self._numbered(mapping, runtime.own_points), pid)
         if not runtime.kind or not host_pid or host_pid in self._processes:
@@ -119,13 +126,13 @@ class Runtimes:
         for pid, (file, _) in tuple(self._processes.items()):
             rate = (hits[pid] - self._hits.get(pid, 0)) / max(now - before, 1e-3)
             rates[file] += rate
-            if rate > self._config.runtime_hits and file in self._probes:
+            if file in self._probes and self._percent(rate) > self._config.runtime_percent:
                 name = self._probes.name_of(file)
                 self._give_up(file, name, f"process {pid} hit its probes {rate:.0f} times a second")
                 logger.warning(
-                    "%s is no longer followed, as process %d hit its probes %.0f times a second "
-                    "(traces.runtime_hits is %d)",
-                    *(name, pid, rate, self._config.runtime_hits),
+                    "%s is no longer followed, as process %d hit its probes %.0f times a second, at %d ns "
+                    "each: set traces.runtime_percent to more than %.0f to follow it",
+                    *(name, pid, rate, self._hit_ns, self._percent(rate)),
                 )
                 self._detach(file)
         self._hits, self._counted_at, self._rates = hits, now, rates
@@ -137,7 +144,7 @@ class Runtimes:
     def standing(self) -> dict[str, Any]:
         """Return the files with probes, and those that were given up, as JSON has them.
 
-        `hits` are of the probes, per second, lately.
+        `hits` are of the probes, per second, lately, and `percent` what they cost, of a processor's time.
         """
         rates = {
             self._probes.name_of(file): rate for file, rate in self._rates.items() if file in self._probes
@@ -149,6 +156,7 @@ class Runtimes:
                     "path": one["path"],
                     "processes": one["processes"],
                     "hits": round(rates.get(one["path"], 0.0)),
+                    "percent": round(self._percent(rates.get(one["path"], 0.0)), 1),
                 }
                 for one in self._probes.standing()
             ],
@@ -156,6 +164,19 @@ class Runtimes:
                 {"path": name, "reason": reason} for name, reason in sorted(self._given_up.copy().values())
             ],
         }
+
+    def _percent(self, rate: float) -> float:
+        """Return what `rate` hits a second cost, in percent of a processor's time."""
+        return rate * self._hit_ns / 1e7
+
+    def _time_hit(self, program: str) -> None:
+        try:
+            timed = self._attacher.handle(TimeHit(program))
+            assert isinstance(timed, HitTimed)
+            self._hit_ns = max(timed.nanoseconds, _HIT_NS_LEAST)
+        except (KernelError, BinaryError) as error:
+            self._hit_ns = _HIT_NS_ASSUMED
+            logger.info("what a hit of a probe costs is not known, %d ns is assumed: %s", self._hit_ns, error)
 
     def _give_up(self, file: File, name: str, reason: str) -> None:
         if len(self._given_up) >= _GIVEN_UP_MAX:

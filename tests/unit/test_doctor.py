@@ -122,14 +122,14 @@ def test_names_cannot_speak_to_the_terminal(doctor: Doctor, tls: dict[str, Any])
 
 
 def test_runtimes(doctor: Doctor, runtimes: dict[str, Any]) -> None:
-    one = {"runtime": "go", "path": "/usr/bin/caddy", "processes": 2, "hits": 4100}
+    one = {"runtime": "go", "path": "/usr/bin/caddy", "processes": 2, "hits": 4100, "percent": 5.3}
     runtimes["followed"] = [one, one | {"path": "/srv/idle", "processes": 1, "hits": 0}]
     runtimes["given_up"] = [
         {"path": "/srv/busy\x1b[2J", "reason": "process 7 hit its probes 30000 times a second"}
     ]
     assert (
         "  Runtimes in which requests are followed\n"
-        "       2 processes  go       /usr/bin/caddy, 4100 hits a second\n"
+        "       2 processes  go       /usr/bin/caddy, 4100 hits a second, 5.3 % of a processor\n"
         "         1 process  go       /srv/idle\n"
         "\n"
         "  Programs in which they are not, though they have a runtime\n"

@@ -53,7 +53,7 @@ def test_the_kernel_is_told_of_each_process_and_the_file_attached_once(
     assert followed.attacher.attached == [(program.path, 0)]
     assert followed.tables.files == {1: 1}
     followed.pass_seconds(host, 2, **{f"p{one}": 200, f"p{other}": 20})
-    told = {"runtime": "go", "path": program.name, "processes": 2, "hits": 110}
+    told = {"runtime": "go", "path": program.name, "processes": 2, "hits": 110, "percent": 0.0}
     assert followed.runtimes.standing() == {"followed": [told], "given_up": []}
 
 
@@ -98,14 +98,14 @@ def test_a_program_over_the_budget_is_let_go_for_good(
 ) -> None:
     pid = host.process(program)
     followed.runtimes.consider(program, pid, pid)
-    limit = Traces().runtime_hits
+    limit = Traces().runtime_percent * 10_000  # hits of 1,000 ns
     followed.pass_seconds(host, 5, **{f"p{pid}": 5 * limit})
     assert followed.attacher.detached == []
     followed.pass_seconds(host, 5, **{f"p{pid}": 5 * limit + 10})
     assert followed.attacher.detached == [1]
     assert not followed.tables.runtimes
     assert followed.tables.files == {1: 0}
-    assert "traces.runtime_hits" in caplog.text
+    assert "traces.runtime_percent" in caplog.text
     followed.runtimes.consider(program, pid, pid)
     assert len(followed.attacher.attached) == 1
     (told,) = followed.runtimes.standing()["given_up"]

@@ -17,7 +17,17 @@ from otel_ebpf.kernel.contents import Contents
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.kernel.mappings import Mapping
-from otel_ebpf.kernel.messages import AttachedFile, AttachFile, DetachFile, Done, Point, Reply, Request
+from otel_ebpf.kernel.messages import (
+    AttachedFile,
+    AttachFile,
+    DetachFile,
+    Done,
+    HitTimed,
+    Point,
+    Reply,
+    Request,
+    TimeHit,
+)
 from otel_ebpf.kernel.runtimes import Runtime
 from otel_ebpf.kernel.tables import Tables
 from tests.waiting import wait_for
@@ -37,6 +47,8 @@ class NotingAttacher:
             if request.path in self.refuses:
                 raise KernelError("no")
             return AttachedFile(len(self.attached))
+        if isinstance(request, TimeHit):
+            return HitTimed(1000)
         assert isinstance(request, DetachFile)
         self.detached.append(request.token)
         return Done()
