@@ -14,7 +14,17 @@ import time
 
 from benchmarks.host import ROOT
 
-NAMES = ("startup", "user_space", "bpf_cost", "network", "memory", "switching", "overhead", "runtimes")
+NAMES = (
+    "startup",
+    "user_space",
+    "bpf_cost",
+    "trap",
+    "network",
+    "memory",
+    "switching",
+    "overhead",
+    "runtimes",
+)
 
 
 def main() -> None:

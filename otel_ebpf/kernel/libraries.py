@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from otel_ebpf.kernel.binaries import Elf, Function
@@ -50,21 +50,40 @@ def find(
     for library in libraries:
         if not library.needs <= functions.keys():
             continue
+        hooks = {hook: functions[hook.symbol] for hook in library.hooks if hook.symbol in functions}
+        inner = _inner(elf, hooks)
         points = []
-        for hook in library.hooks:
-            function = functions.get(hook.symbol)
-            if function is None:
-                continue
-            points += _points(elf, hook, function)
+        for hook, function in hooks.items():
+            if hook in inner:
+                points += _points(elf, hook, inner[hook])
+            elif not any(elf.calls(function, one) for one in inner.values()):
+                points += _points(elf, hook, function)
         found.append(Found(library.name, tuple(points)))
     return tuple(found)
 
 
+def _inner(elf: Elf, hooks: Mapping[Hook, Function]) -> dict[Hook, Function]:
+    """Return what functions hand all their arguments to, where probes cost less there.
+
+    So does SSL_read_ex of many builds of OpenSSL. What calls the same function, as SSL_read does, is seen
+    there too, and so needs no probes of its own.
+    """
+    inner = {}
+    for hook, function in hooks.items():
+        entry = elf.returning_entry(function) if hook.at_return else None
+        if entry is not None and elf.steps_at(entry):
+            other = elf.handed_on(function)
+            place = elf.returning_entry(other) if other is not None else None
+            if other is not None and place is not None and not elf.steps_at(place):
+                inner[hook] = other
+    return inner
+
+
 def _points(elf: Elf, hook: Hook, function: Function) -> list[Point]:
-    entry = elf.probed_entry(function)
-    points = [Point(hook.entry, entry)]
-    if hook.at_return and entry == function.offset:
-        points.append(Point(hook.at_return, entry, at_return=True))
-    elif hook.at_return:  # return probes are for the very first instruction alone
-        points += [Point(hook.at_return, offset) for offset in elf.returns(function)]
-    return points
+    if not hook.at_return:
+        return [Point(hook.entry, elf.probed_entry(function))]
+    entry = elf.returning_entry(function)
+    if entry is not None:
+        return [Point(hook.entry, entry), Point(hook.at_return, entry, at_return=True)]
+    returns = [Point(hook.at_return, offset) for offset in elf.returns(function)]
+    return [Point(hook.entry, elf.probed_entry(function)), *returns]

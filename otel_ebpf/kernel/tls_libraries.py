@@ -138,7 +138,7 @@ def _places_in_go(elf: Elf) -> tuple[Found, ...]:
         if name.endswith("Write"):
             points.append(Point(_GO[name], binary.body(function)))
             continue
-        points.append(Point(_GO[name], function.offset))
+        points.append(Point(_GO[name], binary.entry(function)))
         returns = binary.returns(function)
         if not returns:
             raise BinaryError(f"{name} has no return instruction")

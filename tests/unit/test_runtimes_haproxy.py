@@ -52,7 +52,8 @@ def test_what_the_instructions_say(functions: dict[str, str], places: tuple[int,
     assert runtime is not None
     (point,) = runtime.points
     assert (runtime.name, runtime.kind) == ("haproxy", 3)
-    assert (point.program, point.offset) == ("haproxy_attaches", symbols(made, "-D")["sc_attach_mux"])
+    assert point.program == "haproxy_attaches"
+    assert 0 <= point.offset - symbols(made, "-D")["sc_attach_mux"] < 16  # at its entry, or soon behind
     assert PLACES.unpack(runtime.places) == places
 
 

@@ -12,7 +12,7 @@ from struct import Struct
 from types import TracebackType
 from typing import NamedTuple
 
-from otel_ebpf.kernel.binaries import build_info, prefixes, symbols
+from otel_ebpf.kernel.binaries import build_info, prefixes, stepping, symbols
 from otel_ebpf.kernel.binaries.errors import BinaryError
 from otel_ebpf.kernel.binaries.gnu_hash import GnuHash
 from otel_ebpf.kernel.binaries.image import Image
@@ -43,6 +43,7 @@ _LONGEST_NAMES = 1 << 22
 _LONGEST_NAME = 64
 _LONGEST_START = 64
 _LARGEST_FUNCTION = 1 << 14
+_LONGEST_BRANCH = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +160,56 @@ class Elf:
         offset = self.file_offset(address)
         return 0 if offset is None else int(_WORD.unpack(self.image.read(offset, _WORD.size))[0])
 
-    def probed_entry(self, function: Function) -> int:
-        """Return the file offset of a function's entry for probes: nearly always its first instruction.
+    def probed_entry(self, function: Function, arguments: frozenset[str] = stepping.C_ARGUMENTS) -> int:
+        """Return the file offset of a function's entry for probes: where one costs least.
 
-        All arguments are in their registers. Raises `BinaryError` where there is no such place.
+        All `arguments` are in their registers; the stack may be another already. Raises `BinaryError` where
+        there is no such place.
         """
-        code = self.image.read(function.offset, min(function.size or _LONGEST_START, _LONGEST_START))
-        if not prefixes.is_refused(self.machine, code):
+        start = self._start(function)
+        if prefixes.is_refused(self.machine, start):
+            return function.offset + prefixes.behind_saves(start)
+        return self._cheap(function, arguments, stack=False)
+
+    def returning_entry(self, function: Function) -> int | None:
+        """Return the same for probes of the entry and the return, for which the stack is as it was.
+
+        None where the kernel probes no such place: there `returns` has the places for the latter.
+        """
+        if prefixes.is_refused(self.machine, self._start(function)):
+            return None
+        return self._cheap(function, stepping.C_ARGUMENTS, stack=True)
+
+    def steps_at(self, place: int) -> bool:
+        """Say whether a probe at a file offset takes a second trap, for the instruction that it stands on."""
+        return self.machine == "x86_64" and not stepping.is_emulated(self.image.read(place, _LONGEST_BRANCH))
+
+    def handed_on(self, function: Function) -> Function | None:
+        """Return the function to which this one hands all its arguments at once, if that is what it does."""
+        if self.machine != "x86_64" or not 0 < function.size <= _LARGEST_FUNCTION:
+            return None
+        distance = stepping.handed_on(self._start(function))
+        if distance is None or not 0 < function.offset + distance < self.image.size - _LONGEST_START:
+            return None
+        return Function(function.offset + distance, 0)
+
+    def calls(self, function: Function, other: Function) -> bool:
+        """Say whether a function calls another one of the same file."""
+        if self.machine != "x86_64" or not 0 < function.size <= _LARGEST_FUNCTION:
+            return False
+        code = self.image.read(function.offset, function.size)
+        return other.offset - function.offset in stepping.jumps_to(code)
+
+    def _start(self, function: Function) -> bytes:
+        return self.image.read(function.offset, min(function.size or _LONGEST_START, _LONGEST_START))
+
+    def _cheap(self, function: Function, arguments: frozenset[str], *, stack: bool) -> int:
+        """Return the cheapest place for the entry; the entry itself where that is not known."""
+        whole = 0 < function.size <= _LARGEST_FUNCTION
+        if self.machine != "x86_64" or not self.steps_at(function.offset):
             return function.offset
-        return function.offset + prefixes.behind_saves(code)
+        code = self.image.read(function.offset, function.size) if whole else self._start(function)
+        return function.offset + stepping.cheap_place(code, arguments, stack=stack, whole=whole)
 
     def returns(self, function: Function) -> tuple[int, ...]:
         """Return the file offsets of the return instructions of a function whose entry is not probed itself.

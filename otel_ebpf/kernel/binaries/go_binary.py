@@ -14,6 +14,7 @@ from otel_ebpf.kernel.binaries.elf import Elf, Function
 from otel_ebpf.kernel.binaries.errors import BinaryError
 from otel_ebpf.kernel.binaries.pclntab import Pclntab
 from otel_ebpf.kernel.binaries.prologue import behind_check
+from otel_ebpf.kernel.binaries.stepping import GO_ARGUMENTS, cheap_exit
 
 _LARGEST_FUNCTION = 1 << 18
 _LARGEST_CHECK = 32
@@ -51,6 +52,21 @@ class GoBinary:
             return told
         code = self._elf.image.read(function.offset, function.size)
         return tuple(function.offset + at for at in returns.IN[self._elf.machine](code, function.offset))
+
+    def entry(self, function: Function) -> int:
+        """Return the file offset of a function's entry at which probes cost least. Raises `BinaryError`."""
+        return self._elf.probed_entry(function, GO_ARGUMENTS)
+
+    def exits(self, function: Function) -> tuple[int, ...]:
+        """Return file offsets that each call passes once, with its result in the first register.
+
+        A branch before the return where there is one, as probes cost less there, else `returns`.
+        """
+        if self._elf.machine == "x86_64" and 0 < function.size <= _LARGEST_FUNCTION:
+            at = cheap_exit(self._elf.image.read(function.offset, function.size))
+            if at is not None:
+                return (function.offset + at,)
+        return self.returns(function)
 
     def body(self, function: Function) -> int:
         """Return the file offset at which a call is in progress for good: behind the check of its stack.

@@ -48,7 +48,7 @@ def find(elf: Elf) -> Runtime | None:
         raise BinaryError("has thread-local variables of C's: goroutines are not found among them")
     if _MADE not in functions:
         raise BinaryError(f"has no function {_MADE}")
-    points = [Point("go_made", offset) for offset in binary.returns(functions[_MADE])]
-    points += [Point(_CLIENT[name], functions[name].offset) for name in _CLIENT if name in functions]
+    points = [Point("go_made", offset) for offset in binary.exits(functions[_MADE])]
+    points += [Point(_CLIENT[name], binary.entry(functions[name])) for name in _CLIENT if name in functions]
     places = PLACES.pack(_WORD, binary.field_offset("runtime.m", "curg") or 0)
     return Runtime(NAME, _KIND, tuple(points), places)

@@ -10,12 +10,13 @@ Source: src/env.cc, src/async_wrap.cc and deps/v8 of Node.js 20 and 22.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import Final
 
 from otel_ebpf.kernel.binaries import BinaryError, Elf, Function
 from otel_ebpf.kernel.binaries.disassembly import disassembled
+from otel_ebpf.kernel.binaries.stepping import is_emulated, jumps_to
 from otel_ebpf.kernel.messages import Point
 from otel_ebpf.kernel.runtimes.base import Runtime
 
@@ -46,6 +47,7 @@ _COLLECTS: Final = (
     "_ZN2v88internal18ScavengerCollector14CollectGarbageEv",
     "_ZN2v88internal20MarkCompactCollector16EvacuateEpilogueEv",
 )
+_STORES_ID: Final = re.compile(r"mov\w+ \w+ ptr \[(?!rbp|rsp).*\], xmm\d+")
 _ALL: Final = (*_PUSH, *_RESET, _KIND_NAME, _MICROTASKS, *_AWAITS, *_RESUMES, *_COLLECTS)
 
 _CARRIERS: Final = re.compile(
@@ -105,7 +107,11 @@ def _async_functions(elf: Elf, functions: Mapping[str, Function]) -> tuple[Point
 
 
 def _end_of_push(elf: Elf, push: Function) -> tuple[int, int]:
-    """Return where the function gives back its stack, and which register has its object there."""
+    """Return where the function has written the ids, and which register has its object there.
+
+    That is where it looks whether it was given a resource, if it does so last, by a branch, at which probes
+    cost least; else where it gives back its stack.
+    """
     code = elf.image.read(push.offset, push.size)
     lines = [(at, f"{name} {operands}") for at, _, name, operands in disassembled(code)]
     saved = next((line for _, line in lines if re.fullmatch(r"mov r\w+, rdi", line)), "")
@@ -120,7 +126,18 @@ def _end_of_push(elf: Elf, push: Function) -> tuple[int, int]:
     at, line = lines[end - 1]
     if not line.startswith("add rsp"):
         raise BinaryError("Node.js ends a function otherwise than versions 20 and 22")
+    at = _resource_branch(code, lines) or at
     return push.offset + at, _KEPT.index(register)
+
+
+def _resource_branch(code: bytes, lines: Sequence[tuple[int, str]]) -> int:
+    """Return the offset of the branch for a resource, the second argument, right behind the ids; 0: none."""
+    saved = next((found[1] for _, line in lines if (found := re.fullmatch(r"mov (r\w+), rsi", line))), "")
+    for (_, store), (at, look), (branch, _) in zip(lines, lines[1:], lines[2:], strict=False):
+        if _STORES_ID.fullmatch(store) and look == f"test {saved}, {saved}":
+            entered = any(at <= target <= branch for target in jumps_to(code))
+            return branch if is_emulated(code[branch:]) and not entered else 0
+    return 0
 
 
 def _kinds(elf: Elf, name_of: Function) -> tuple[int, tuple[int, int]]:

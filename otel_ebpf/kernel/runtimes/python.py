@@ -85,6 +85,9 @@ def _made(elf: Elf) -> list[Point]:
     function = elf.functions([_COPY]).get(_COPY)
     if function is None:
         raise BinaryError(f"has no function {_COPY}")
+    entry = elf.returning_entry(function)
+    if entry is not None and not elf.steps_at(entry):
+        return [Point("python_made", entry, at_return=True)]
     try:
         returns = elf.returns(function)
     except BinaryError:  # it ends in another function
