@@ -8,6 +8,7 @@ from otel_ebpf.kernel.binaries.stepping import (
     C_ARGUMENTS,
     GO_ARGUMENTS,
     cheap_exit,
+    cheap_exits,
     cheap_place,
     handed_on,
     is_emulated,
@@ -126,6 +127,23 @@ def test_a_branch_on_the_way_out(code: str, at: int) -> None:
 )
 def test_no_branch_that_each_call_passes_once(code: str) -> None:
     assert cheap_exit(bytes.fromhex(code)) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "places"),
+    [
+        ("83fa01 7502 5b c3 ffc1 ebfa", [3, 9]),  # past the branch, and back from what it leads to
+        ("83fa01 7404 ffc1 eb00 5b c3", [3, 7]),  # one jump over another
+        ("83fa01 7402 ffc1 5b c3", []),  # inc ecx falls through
+        ("83fa01 7502 5b c3 5b c3", []),  # two returns
+        ("83fa01 7502 5b c3 ffc1 ebfa 06", []),
+        ("83fa01 7502 5b c3 ffe0", []),
+        ("5b c3", []),
+        ("", []),
+    ],
+)
+def test_branches_of_which_each_call_passes_one(code: str, places: list[int]) -> None:
+    assert cheap_exits(bytes.fromhex(code)) == places
 
 
 def test_what_is_handed_on() -> None:

@@ -221,6 +221,17 @@ class Elf:
         code = self.image.read(function.offset, function.size)
         return tuple(function.offset + at for at in prefixes.ways_out(code, function.offset))
 
+    def ends(self, function: Function) -> tuple[int, ...]:
+        """Return file offsets of which each call passes one or more before it returns: the cheapest.
+
+        Raises `BinaryError` as `returns` does.
+        """
+        returns = self.returns(function)
+        if self.machine != "x86_64":
+            return returns
+        cheap = stepping.cheap_exits(self.image.read(function.offset, function.size))
+        return tuple(function.offset + at for at in cheap) or returns
+
     def is_go(self) -> bool:
         """Return whether it was made by Go, by its build information. Raises `BinaryError`."""
         return build_info.find(self) is not None

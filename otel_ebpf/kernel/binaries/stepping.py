@@ -15,7 +15,16 @@ from typing import Final
 
 from otel_ebpf.kernel.binaries.disassembly import disassembled
 
-__all__ = ["C_ARGUMENTS", "GO_ARGUMENTS", "cheap_exit", "cheap_place", "handed_on", "is_emulated", "jumps_to"]
+__all__ = [
+    "C_ARGUMENTS",
+    "GO_ARGUMENTS",
+    "cheap_exit",
+    "cheap_exits",
+    "cheap_place",
+    "handed_on",
+    "is_emulated",
+    "jumps_to",
+]
 
 _PUSH: Final = re.compile(rb"[\x50-\x57]|\x41[\x50-\x57]")
 _EMULATED: Final = re.compile(
@@ -92,6 +101,33 @@ def cheap_exit(code: bytes) -> int | None:
         if mnemonic == "jmp":
             return None
     return None
+
+
+def cheap_exits(code: bytes) -> list[int]:
+    """Return the offsets of branches of which each call of a whole function passes one or more, at its end.
+
+    They are those that lead to the block with the only return. None where it is reached otherwise too.
+    """
+    lines = disassembled(code, _BASE)
+    ends = [number for number, line in enumerate(lines) if _returns(line[2])]
+    by_table = any(line[2] == "jmp" and not line[3].startswith("0x") for line in lines)
+    if len(ends) != 1 or by_table or not _is_whole(lines, code):
+        return []
+    jumps = [
+        (line[0] - _BASE, target) for line in lines if line[2].startswith("j") for target in _targets([line])
+    ]
+    targets = {target for _, target in jumps}
+    start = ends[0]
+    while start and lines[start][0] - _BASE not in targets and not lines[start - 1][2].startswith("j"):
+        start -= 1
+    before = lines[start - 1] if start else None
+    if before is None or not before[2].startswith("j"):
+        return []
+    first = lines[start][0] - _BASE
+    places = {at for at, target in jumps if target == first}
+    if before[2] != "jmp":
+        places.add(before[0] - _BASE)
+    return sorted(places) if all(is_emulated(code[at:]) for at in places) else []
 
 
 def handed_on(code: bytes) -> int | None:

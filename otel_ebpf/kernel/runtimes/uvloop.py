@@ -34,7 +34,7 @@ def find(elf: Elf) -> Runtime | None:
     calls, writes = functions[_CALLS], functions[_WRITES]
     points = (
         Point("uvloop_calls", elf.probed_entry(calls)),
-        *(Point("uvloop_called", place) for place in elf.returns(calls)),
+        *(Point("uvloop_called", place) for place in elf.ends(calls)),
         Point("uvloop_writes", elf.probed_entry(writes)),
     )
     return Runtime(python.NAME, _NO_KIND, points, b"")
