@@ -1,7 +1,7 @@
 """What mkdocs.yml cannot say: the decisions in the navigation, and links to files outside of docs/.
 
-A page may link to any file of the repository by its relative path, as repositories are read. Such a file
-becomes part of the site, below `files/`; one that is not there is left to mkdocs, which takes it for an error.
+A page may link to any file of the repository by its relative path. Such a file becomes part of the site, in
+`files/`; one that is not there is left to mkdocs, which takes it for an error.
 """
 
 from __future__ import annotations
