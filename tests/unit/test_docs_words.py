@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from otel_ebpf.config import load
 from otel_ebpf.environment import VARIABLES
 from otel_ebpf.kernel.ledger import Entry
 from otel_ebpf.signals import names
@@ -33,6 +35,7 @@ SIGNAL = re.compile(r"OTEL_EXPORTER_OTLP_(?:TRACES|METRICS)_")
 FILE = re.compile(r"(?<![\w/-])(?:otel_ebpf|bpf|tests|integration|benchmarks|tools|configs)/[\w./-]+\.\w+")
 LINK = re.compile(r"\]\(([^)#:\s]+)[)#]")
 CODE = re.compile(r"`([^`\n]+)`")
+BLOCK = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
 
 
 def code(page: Path) -> set[str]:
@@ -58,6 +61,15 @@ def test_variables(page: Path) -> None:
     known = {variable.name for variable in VARIABLES} | {"OTEL_SERVICE_NAME"}  # the observed process's
     named = {SIGNAL.sub("OTEL_EXPORTER_OTLP_", one) for one in VARIABLE.findall(page.read_text())}
     assert not {one for one in named if not any(name.startswith(one) for name in known)}
+
+
+def test_examples_of_the_configuration(page: Path, tmp_path: Path) -> None:
+    sections = tuple(f"{one}:" for one in SECTIONS)
+    for block in BLOCK.findall(page.read_text()):
+        text = dedent(block)
+        if text.startswith(sections):
+            (tmp_path / "config.yaml").write_text(text)
+            load(tmp_path / "config.yaml")  # raises for a key that there is not
 
 
 def test_files(page: Path) -> None:
