@@ -48,27 +48,28 @@ def test_what_stands_outside_of_docs_is_in_it(site: Path) -> None:
     ).read_text()
 
 
-@pytest.mark.parametrize(
-    "mistake",
-    [
-        "[a page](none.md)",
-        "[an anchor](tls.md#none)",
-        "[a file](../configs/none.yaml)",
-        "![a picture](none.svg)",
-    ],
+MISTAKES = (
+    "[a page](none.md)",
+    "[an anchor](tls.md#none)",
+    "[a file](../configs/none.yaml)",
+    "![a picture](none.svg)",
 )
-def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path, mistake: str) -> None:
+
+
+def test_links_that_lead_nowhere_and_pages_that_are_not_listed_are_errors(tmp_path: Path) -> None:
     """In a site of two pages, by the same configuration."""
     docs = tmp_path / "docs"
     docs.mkdir()
-    (docs / "index.md").write_text(f"# One\n\n[right](tls.md#two)\n\n{mistake}\n")
+    (docs / "index.md").write_text(f"# One\n\n[right](tls.md#two)\n\n{' '.join(MISTAKES)}\n")
     (docs / "tls.md").write_text("# Two\n")
+    (docs / "forgotten.md").write_text("# Three\n")
     config = tmp_path / "mkdocs.yml"
     config.write_text(
         f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: {docs}\nhooks: []\nnav: [index.md, tls.md]\n"
     )
     done = build(tmp_path / "site", config=config)
     assert done.returncode != 0, done.stderr
-    assert done.stderr.count("WARNING") == 1, done.stderr
+    assert done.stderr.count("WARNING") == len(MISTAKES) + 1, done.stderr
+    (docs / "forgotten.md").unlink()
     (docs / "index.md").write_text("# One\n\n[right](tls.md#two)\n")
     assert build(tmp_path / "site", config=config).returncode == 0
