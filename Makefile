@@ -68,10 +68,12 @@ format: setup-dev ## Rewrite Python and C in the project's format
 .PHONY: bench
 bench: setup-test ## Measure overhead and throughput; results go to benchmarks/
 	@$(PYTHON) -m benchmarks $(ARGS)
+	@$(PYTHON) tools/generate_performance_docs.py
 
 .PHONY: soak
 soak: setup-test ## Load the agent for ten minutes and watch its memory
 	@$(PYTHON) -m benchmarks.soak $(ARGS)
+	@$(PYTHON) tools/generate_performance_docs.py
 
 ##@ Ship
 
@@ -84,6 +86,10 @@ wheel: setup-dev ## Build dist/*.whl with the BPF objects of every architecture 
 .PHONY: image
 image: ## Build the container image; IMAGE=name:tag, ARGS="--build-arg BASE=..."
 	@docker build $(ARGS) --tag $(or $(IMAGE),otel-ebpf:latest) .
+
+.PHONY: docs
+docs: setup-dev ## Build the documentation into build/site; a link that leads nowhere fails
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 
 .PHONY: clean
 clean: ## Remove what was built (not .venv)

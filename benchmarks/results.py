@@ -90,14 +90,15 @@ def readme(folder: Path) -> str:
     parts = [_INTRODUCTION]
     for path in sorted(folder.glob("*.json")):
         read = json.loads(path.read_text())
-        parts.append(f"## {read['name']}\n\n{_measured_on(read['host'])}\n")
+        parts.append(f"## {read['name']}\n\n{measured_on(read['host'])}\n")
         for title, columns, rows in _sections(read):
             lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
             parts.append(f"{title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
     return "\n".join(parts)
 
 
-def _measured_on(host: Mapping[str, Any]) -> str:
+def measured_on(host: Mapping[str, Any]) -> str:
+    """Say when, of what and where something was measured."""
     return (
         f"{host['date']}, commit {host['commit']}, Linux {host['kernel']}, {host['cpus']} x {host['cpu']}, "
         f"load before {host['load']}, Python {host['python']} ({host['loop']} ns a turn of an empty loop)"
@@ -106,7 +107,7 @@ def _measured_on(host: Mapping[str, Any]) -> str:
 
 def _sections(result: Mapping[str, Any]) -> list[tuple[str, Sequence[str], list[list[str]]]]:
     """Return title, columns and cells of each table of a result that was read from, or is to be, JSON."""
-    checks = [_check_cells(Check(**check)) for check in result["checks"]]
+    checks = [check_cells(Check(**check)) for check in result["checks"]]
     tables = [
         (table["title"], table["columns"], [[_cell(cell) for cell in row] for row in table["rows"]])
         for table in result["tables"]
@@ -114,7 +115,8 @@ def _sections(result: Mapping[str, Any]) -> list[tuple[str, Sequence[str], list[
     return [(f"{result['name']}: figures", CHECK_COLUMNS, checks), *tables]
 
 
-def _check_cells(check: Check) -> list[str]:
+def check_cells(check: Check) -> list[str]:
+    """Return a figure as it is shown, one text for each of `CHECK_COLUMNS`."""
     limit = "" if check.limit is None else f"{'>=' if check.at_least else '<='} {check.limit:g}"
     met = {None: "", True: "yes", False: "NO"}[check.is_met]
     control = "" if check.control is None else f"{check.control:.2f}"

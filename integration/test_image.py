@@ -24,8 +24,8 @@ from integration.image.daemon import Daemon
 IMAGE = "otel-ebpf:test"
 ADDED_BYTES_LIMIT = 150_000_000
 
-# What the README tells users to give the container. Not --privileged: that asks for every capability, and
-# fails where the host itself lacks one.
+# What the quick start tells users to give the container. Not --privileged: that asks for every capability,
+# and fails where the host itself lacks one.
 AS_DOCUMENTED = [
     *("run", "--rm", "--pid=host", "--network=host", "--security-opt=apparmor=unconfined"),
     *("--cap-add=SYS_ADMIN", "--cap-add=SYS_PTRACE", "--cap-add=DAC_READ_SEARCH"),

@@ -27,7 +27,7 @@ from otel_ebpf.kernel.records import (
     Record,
 )
 from otel_ebpf.probing.watch import Watch
-from otel_ebpf.protocols.calls import Call
+from otel_ebpf.protocols.calls import Call, HttpCall
 from otel_ebpf.protocols.dns_lookups import DnsLookups
 from otel_ebpf.protocols.stage import ProtocolStage
 from otel_ebpf.signals.stage import Known, SignalStage
@@ -158,6 +158,8 @@ class Intake:
             self.signals.call(call, service)
 
     def _look_for_export(self, call: Call, service: Service) -> None:
+        if type(call.value) is not HttpCall:
+            return
         request, _, body, _ = call.value
         if body > 0 and request.method == "POST" and is_export_path(request.path):
             self.own_traces.exported(call.record.vantage, service)

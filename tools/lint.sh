@@ -21,6 +21,7 @@ check "import order of the stages" "$VENV/bin/lint-imports"
 check "clang-format" tools/clang-format.sh --dry-run -Werror
 check "generated ledger" "$VENV/bin/python" tools/generate_ledger.py --check
 check "generated configuration docs" "$VENV/bin/python" tools/generate_configuration_docs.py --check
+check "generated figures" "$VENV/bin/python" tools/generate_performance_docs.py --check
 check "shell syntax" bash -n tools/*.sh .ci/run
 
 [ ${#failed[@]} = 0 ] || die "lint: ${failed[*]}"

@@ -36,6 +36,29 @@ class HttpCall(NamedTuple):
     response_body: int
 
 
+class Duration(NamedTuple):
+    """A histogram of durations in seconds, as the conventions have it for a family of protocols."""
+
+    name: str
+    description: str
+    bounds: tuple[float, ...]  # ascending
+
+
+class Operation(NamedTuple):
+    """A request of a protocol other than HTTP, in the words of the conventions.
+
+    Names of attributes are constants of the package `opentelemetry.semconv`. `name` and all values are of few
+    kinds each: nothing that a user has typed, no key, no text of a query. What follows from the connection
+    (peer, server, `error.type`) is added by the signals stage.
+    """
+
+    name: str  # of its span
+    attributes: tuple[tuple[str, str | int], ...]  # of its span and of its durations
+    failed: str  # `error.type` by what the response says; "" where it says nothing of the kind
+    client: Duration | None  # what it counts in, seen from the side that asks
+    server: Duration | None  # the same from the side that answers; None: the conventions have none
+
+
 class Call(NamedTuple):
     """One request with its response, or without one.
 
@@ -44,7 +67,7 @@ class Call(NamedTuple):
     """
 
     record: Exchange | Piece
-    value: HttpCall  # a union as more families of protocols come
+    value: HttpCall | Operation
     start: int  # first byte of the request
     response_start: int
     end: int  # last byte that was seen of either side

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_ebpf.kernel.records import ContextSource, Exchange
-from otel_ebpf.protocols.calls import Call, HttpCall
+from otel_ebpf.protocols.calls import Call, HttpCall, Operation
 from otel_ebpf.protocols.traceparent import TraceParent
 
 _FROM_HEADER = int(ContextSource.HEADER)
@@ -15,7 +15,7 @@ def _passed_on(exchange: Exchange, context: TraceParent) -> bool:
     return bool(exchange.context_source & _DECIDED) and context.trace_id == exchange.trace_id
 
 
-def make_call(exchange: Exchange, value: HttpCall, context: TraceParent | None) -> Call:
+def make_call(exchange: Exchange, value: HttpCall | Operation, context: TraceParent | None) -> Call:
     """Return the call; `context` is the one that its head holds, as user space has read it."""
     trace_id, parent_id, flags = exchange.trace_id, exchange.parent_id, exchange.trace_flags
     source = exchange.context_source

@@ -1,4 +1,4 @@
-"""The stream of a protocol that is recognised and not read."""
+"""Streams of connections that are not read: the protocol is not, or not in stream mode."""
 
 from __future__ import annotations
 
@@ -27,4 +27,16 @@ class NoStream:
 
     def close(self, how: int, error: int) -> Sequence[Call]:
         """Return nothing."""
+        return ()
+
+
+class UnreadStream(NoStream):
+    """Counts each piece as unparsed: of a protocol that is read by whole exchanges alone."""
+
+    def __init__(self) -> None:
+        self.unparsed = 0
+
+    def feed(self, piece: Piece) -> Sequence[Call]:
+        """Count it."""
+        self.unparsed += 1
         return ()

@@ -24,7 +24,7 @@ from types import MappingProxyType
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.kernel.records import Capture, ContextSource, End, Exchange, Piece, Role, Transport
 from otel_ebpf.kernel.vantage import Vantage
-from otel_ebpf.protocols.calls import Call, HttpRequest
+from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
 from otel_ebpf.protocols.claims import connection_key
 from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.endpoints import address_text, parse_authority, unix_path_text
@@ -122,23 +122,27 @@ class HttpSpans:
         """Drop what is remembered of a service that has gone."""
         self._services.pop(service, None)
 
-    def plan(self, call: Call, service: Service) -> Plan:
-        """Return what `call` has in common with others of `service`."""
+    def plan(self, call: Call, service: Service) -> Plan | None:
+        """Return what `call` has in common with others of `service`; None where it is not HTTP's."""
+        record, value, _, _, _, how, error, _, _, _, _, _ = call
+        if type(value) is not HttpCall:
+            return None
         state = self._services.get(service)
         if state is None:
             state = self._services[service] = _ServiceState(self._routes.of(service.name))
-        record, value, _, _, _, how, error, _, _, _, _, _ = call
         request, status, _, _ = value
         if error or not status or how == _RESET:
-            return self._make(service, state, call)
+            return self._make(service, state, call, value)
         tls = record.flags & _TLS and (record.tls, self._server_names.get(connection_key(record)))
         found = "" if request.host or record.vantage.role == _SERVER else self._answers.of(record)
         key = (record.vantage, request, status, tls, record.path, found)
-        return state.plans.get(key) or self._keep(service, state, call, key)
+        return state.plans.get(key) or self._keep(service, state, call, value, key)
 
-    def _keep(self, service: Service, state: _ServiceState, call: Call, key: tuple[object, ...]) -> Plan:
-        plan = self._make(service, state, call)
-        request = call.value.request
+    def _keep(
+        self, service: Service, state: _ServiceState, call: Call, value: HttpCall, key: tuple[object, ...]
+    ) -> Plan:
+        plan = self._make(service, state, call, value)
+        request = value.request
         if request.trace_state:
             return plan  # as good as never the same again
         if len(state.plans) >= CACHED_PLANS:
@@ -149,9 +153,9 @@ class HttpSpans:
             plan.settled = named and call.record.vantage not in self._renamed
         return plan
 
-    def _make(self, service: Service, state: _ServiceState, call: Call) -> Plan:
-        record, request = call.record, call.value.request
-        shape = self._shape(service, state, call)
+    def _make(self, service: Service, state: _ServiceState, call: Call, value: HttpCall) -> Plan:
+        record, request = call.record, value.request
+        shape = self._shape(service, state, call, value)
         own: Attributes
         peers = None
         if shape.server:
@@ -176,9 +180,9 @@ class HttpSpans:
             peers = self._peers[family, client] = Peers(family, client=client)
         return peers
 
-    def _shape(self, service: Service, state: _ServiceState, call: Call) -> Shape:
-        record, value = call.record, call.value
-        request, status, vantage = value.request, value.status, record.vantage
+    def _shape(self, service: Service, state: _ServiceState, call: Call, value: HttpCall) -> Shape:
+        record, request, status = call.record, value.request, value.status
+        vantage = record.vantage
         server, unix = vantage.role == _SERVER, vantage.transport == _UNIX
         route = failed = address = named = ""
         if server:

@@ -18,12 +18,13 @@ from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.likeness import Again
 from otel_ebpf.kernel.records import Capture, Exchange, Piece, Role
-from otel_ebpf.protocols.calls import Call
+from otel_ebpf.protocols.calls import Call, HttpCall
 from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.connects import Connects
 from otel_ebpf.signals.handshakes import Handshakes
 from otel_ebpf.signals.http import HttpSpans, Plan
 from otel_ebpf.signals.lookups import Lookups
+from otel_ebpf.signals.operations import Operations
 from otel_ebpf.signals.recent_lookups import RecentLookups
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import UNPARENTED, RequestMetrics
@@ -111,6 +112,9 @@ class SignalStage:
         self._http = HttpSpans(
             routes, redaction, rerouted, server_names=self.handshakes.server_names, answers=answers
         )
+        self._operations = Operations(
+            shard, clock, sampler, metrics, emit, answers, self_traced, self_measured
+        )
         self._plan = self._http.plan
         self._span = self._http.span
         self._metrics = metrics
@@ -140,7 +144,6 @@ class SignalStage:
                 counts[_ROLE_UNKNOWN] += 1
                 return None
             plan = self._plan(call, service)
-            itself = Known(plan, 0, 0, value.request_body)
             if type(record) is Exchange:
                 waited, rtt, rtt_min = record.waited, record.rtt, record.rtt_min
                 retransmits = record.retransmits
@@ -150,16 +153,22 @@ class SignalStage:
             counts[_FAILED] += 1
             self._complain()
             return None
-        self._take(
-            (
+        if type(value) is HttpCall and plan is not None:
+            itself = Known(plan, 0, 0, value.request_body)
+            self._take(
                 (
-                    itself, start, answered, end, value.request_body, value.response_body,
-                    waited, rtt, rtt_min, retransmits, record.client_address, record.client_port,
-                    trace_id, span_id, parent_id, flags, source,
+                    (
+                        itself, start, answered, end, value.request_body, value.response_body,
+                        waited, rtt, rtt_min, retransmits, record.client_address, record.client_port,
+                        trace_id, span_id, parent_id, flags, source,
+                    ),
                 ),
-            ),
-            looked_up,
-        )  # fmt: skip
+                looked_up,
+            )  # fmt: skip
+        else:
+            first_byte = answered - start if answered > start else 0
+            part = (rtt, rtt_min, first_byte, waited, retransmits, looked_up) if self._network else None
+            self._operations.called(call, service, part)
         if record.flags & _CONNECTED and service not in self._self_traced:
             self._connects.called(call, service)
         if record.flags & _TLS:
@@ -219,6 +228,7 @@ class SignalStage:
         """The service has gone: drop what is remembered of it, once its metrics are collected."""
         self._http.forget(service)
         self._connects.forget(service)
+        self._operations.forget(service)
         self.lookups.forget(service)
         if self._metrics is not None:
             self._metrics.forget(service)

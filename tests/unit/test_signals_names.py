@@ -9,6 +9,7 @@ from pathlib import Path
 import opentelemetry.semconv
 from opentelemetry.semconv.schemas import Schemas
 
+import otel_ebpf.protocols
 import otel_ebpf.signals
 from otel_ebpf.kernel.ledger import Shard
 from otel_ebpf.signals import names, scope
@@ -129,3 +130,13 @@ def test_the_instruments_are_those_of_the_list() -> None:
 
 def test_the_schema_is_the_one_the_package_carries() -> None:
     assert scope.SCHEMA_URL == list(Schemas)[-1].value == "https://opentelemetry.io/schemas/1.44.0"
+
+
+def test_no_protocol_spells_a_name_out() -> None:
+    """What an `Operation` says it says by the package's constants."""
+    known = {name for name in package_names() if "." in name}
+    for path in Path(otel_ebpf.protocols.__file__).parent.glob("*.py"):
+        spelt = {
+            node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)
+        }
+        assert not spelt & known, path.name
