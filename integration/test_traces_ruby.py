@@ -62,8 +62,8 @@ def test_a_pool_of_connections_that_all_threads_share(
     check(traced, one, f"{two.port}c/{last.port}+{other.port}", 8, at_once)
 
 
-@pytest.mark.parametrize("at_once", AT_ONCE)
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("at_once", AT_ONCE[1:])
+@pytest.mark.parametrize("name", ["webrick", "roomy", "cluster"])
 def test_heads_that_come_in_pieces(traced: Traced, hop: Hops, name: str, at_once: int) -> None:
     """Puma's reactor reads the rest, and hands the request to any of its threads."""
     one, last = _ruby(hop, name), hop("threaded-0")
@@ -71,7 +71,7 @@ def test_heads_that_come_in_pieces(traced: Traced, hop: Hops, name: str, at_once
     check(traced, one, f"{last.port}", 4, at_once, 3000, "", 0.005)
 
 
-@pytest.mark.parametrize("at_once", AT_ONCE)
+@pytest.mark.parametrize("at_once", AT_ONCE[1:])
 @pytest.mark.parametrize("how", ["t", "b", "a"], ids=["made for it", "not waited for", "after the answer"])
 @pytest.mark.parametrize("name", OWN)
 def test_threads_of_their_own_and_late_ones_have_no_parent(
