@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import subprocess
 import urllib.parse
 import urllib.request
@@ -87,18 +88,19 @@ def _values(tags: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def jaeger() -> Iterator[Jaeger]:
-    """Run one on loopback."""
+def jaeger(*, page: bool = False) -> Iterator[Jaeger]:
+    """Run one on loopback, with its page or with its API alone."""
     made = Jaeger(free_port(), free_port(), free_port())
     program = go_module("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
     with TemporaryDirectory(prefix="jaeger-") as folder:
         path = Path(folder, "jaeger.yaml")
-        path.write_text(yaml.safe_dump(_configuration(made, _page(Path(folder, "page")))))
+        files = {"assets_path": str(_page(Path(folder)))} if page else {}
+        path.write_text(yaml.safe_dump(_configuration(made, files)))
         with Program([program, f"--config={path}"], port=made.query):
             yield made
 
 
-def _configuration(made: Jaeger, page: Path) -> dict[str, Any]:
+def _configuration(made: Jaeger, page: Mapping[str, str]) -> dict[str, Any]:
     return {
         "receivers": {
             "otlp": {
@@ -113,7 +115,7 @@ def _configuration(made: Jaeger, page: Path) -> dict[str, Any]:
             "jaeger_storage": {"backends": {"memory": {"memory": {"max_traces": _MOST_TRACES}}}},
             "jaeger_query": {
                 "storage": {"traces": "memory"},
-                "ui": {"assets_path": str(page)},
+                "ui": dict(page),
                 "http": {"endpoint": f"127.0.0.1:{made.query}"},
                 "grpc": {"endpoint": f"127.0.0.1:{free_port()}"},
             },
@@ -126,11 +128,12 @@ def _configuration(made: Jaeger, page: Path) -> dict[str, Any]:
     }
 
 
-def _page(target: Path) -> Path:
+def _page(folder: Path) -> Path:
     """Unpack the page, whose files lie compressed in the module that has them."""
-    words = ["go", "list", "-m", "-mod=mod", "-f", "{{.Dir}}", "github.com/tonistiigi/jaeger-ui-rest"]
-    done = subprocess.run(words, cwd=PROGRAMS / "jaeger", check=True, capture_output=True, text=True)
-    source = Path(done.stdout.strip(), "public")
+    copy = shutil.copytree(PROGRAMS / "jaeger", folder / "source")
+    words = ["go", "mod", "download", "-json", "github.com/tonistiigi/jaeger-ui-rest"]
+    done = subprocess.run(words, cwd=copy, check=True, capture_output=True, text=True)
+    source, target = Path(json.loads(done.stdout)["Dir"], "public"), folder / "page"
     for file in source.rglob("*"):
         if file.is_file():
             unpacked = target / file.relative_to(source)
