@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import signal
 import subprocess
 import urllib.parse
 import urllib.request
@@ -96,7 +97,8 @@ def jaeger(*, page: bool = False) -> Iterator[Jaeger]:
         path = Path(folder, "jaeger.yaml")
         files = {"assets_path": str(_page(Path(folder)))} if page else {}
         path.write_text(yaml.safe_dump(_configuration(made, files)))
-        with Program([program, f"--config={path}"], port=made.query):
+        # It has nothing to keep, and would take its time to end.
+        with Program([program, f"--config={path}"], port=made.query, stop_signal=signal.SIGKILL):
             yield made
 
 
