@@ -10,8 +10,10 @@ import pytest
 from integration.harness.backend import Backend
 from integration.harness.conversation import Player, step
 from integration.harness.limits import slack
+from integration.harness.measured import drive
 from integration.harness.ports import free_port
 from integration.harness.provoke import StartAgent, only, reaches
+from integration.harness.servers import threaded
 from integration.harness.spans import CLIENT, SERVER
 
 
@@ -62,3 +64,20 @@ def test_the_first_call_of_a_receiver_is_counted(rung: str, start_agent: StartAg
         traced.agent.stop()
     finally:
         receiver.end()
+
+
+def test_a_receiver_that_is_not_there_hides_nobody(rung: str, start_agent: StartAgent) -> None:
+    """A connection that failed is forgotten: the kernel soon gives its socket's memory to somebody else."""
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    with threaded() as server:
+        traced = start_agent(rung, config=only(server.port), environment=environment)
+        asked, until = 0, time.monotonic() + slack(8)
+        while time.monotonic() < until:
+            drive(server.port, ["/json"])
+            asked += 1
+        assert "Connection refused" in traced.agent.log
+        reaches(traced, "signal_seen", 2 * asked)
+        assert traced.agent.ledger()["event_self"] == 0

@@ -84,6 +84,8 @@ static __always_inline void on_state(struct sock *sk, int from, int state)
 		note_connected(sk);
 		if (from == TCP_SYN_SENT)
 			end_connect(sk);
+	} else if (from == TCP_SYN_SENT) {
+		forget_connecting(sk);
 	}
 	if (state != TCP_CLOSE && state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK)
 		return;

@@ -59,6 +59,14 @@ static __always_inline void note_connected(struct sock *sk)
 	bpf_map_update_elem(&own_connections, &connection, &one, BPF_ANY);
 }
 
+/* Nobody answered. The next socket at this address may be anybody's. */
+static __always_inline void forget_connecting(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	bpf_map_delete_elem(&own_sockets, &key);
+}
+
 static __always_inline bool is_own(__u64 connection)
 {
 	return bpf_map_lookup_elem(&own_connections, &connection);

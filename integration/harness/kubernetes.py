@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import ssl
 import subprocess
 import urllib.request
@@ -14,25 +13,13 @@ from typing import Any
 
 import yaml
 
-from integration.harness.build import PROGRAMS, _run, cache
+from integration.harness.build import _run, go_module
 from integration.harness.certificates import Certificates
 from integration.harness.limits import DIES_WITH_US, wait_until
 from integration.harness.ports import free_port, is_listening
 
 MANIFEST = Path(__file__).parent.parent.parent / "configs" / "kubernetes" / "otel-ebpf.yaml"
 _ADMIN = "admin-of-the-tests"
-
-
-def built() -> Path:
-    """Return kube-apiserver, built from its Go modules at the first use, which takes minutes."""
-    target = cache("kube-apiserver") / "kube-apiserver"
-    if not target.exists():
-        # A copy: the go command adds the checksums of what it fetches.
-        source = shutil.copytree(PROGRAMS / "kubernetes", target.parent / "source", dirs_exist_ok=True)
-        environment = {"GOFLAGS": "-mod=mod", "GOCACHE": str(cache("go-build")), "CGO_ENABLED": "0"}
-        words = ["go", "build", "-ldflags=-s -w", "-o", target, "."]
-        _run(*words, directory=source, environment=environment)
-    return target
 
 
 class Cluster:
@@ -132,7 +119,7 @@ def owner_references(owner: Any) -> list[dict[str, Any]]:
 @contextmanager
 def api_server(folder: Path, certificates: Certificates) -> Iterator[Cluster]:
     """Run etcd and kube-apiserver on loopback, with their data below `folder`."""
-    program = built()
+    program = go_module("kubernetes")
     keys, port, etcd, peer = folder / "key.pem", free_port(), free_port(), free_port()
     _run("openssl", "genrsa", "-out", keys, "2048", directory=folder)
     (folder / "tokens").write_text(f'{_ADMIN},admin,admin,"system:masters"\n')

@@ -30,8 +30,9 @@ def stock_environment(variables: Mapping[str, str]) -> Iterator[None]:
     For the start of the program, while it has one thread. Raises ConfigurationError when a
     certificate or key file cannot be read: the stock exporters log that and go on without it.
     """
-    saved = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIXES)}
+    # First, as `variables` may be os.environ itself.
     shown = {name: value.strip() for name, value in variables.items() if _is_shown(name, value)}
+    saved = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIXES)}
     for name, value in shown.items():
         if name.endswith(_FILES):
             _check_readable(name, value)

@@ -94,3 +94,11 @@ def test_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "OTEL_EXPORTER_OTLP_TIMEOUT" not in os.environ
         assert os.environ["HOME"] == before["HOME"]
     assert dict(os.environ) == before
+
+
+def test_the_variables_may_be_the_environment_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are in the agent, whose headers and certificates come from there."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
+    with stock_environment(os.environ):
+        assert os.environ["OTEL_EXPORTER_OTLP_HEADERS"] == "authorization=secret"
+    assert os.environ["OTEL_EXPORTER_OTLP_HEADERS"] == "authorization=secret"
