@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import atexit
 import functools
+import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+
+from integration.guest.archive import cached
 
 PROGRAMS = Path(__file__).parent.parent / "programs"
 SERVERS = PROGRAMS / "servers"
@@ -60,6 +63,26 @@ def go_program(source: Path) -> Path:
         },
     )
     return target
+
+
+@functools.cache
+def go_module(name: str, *words: str) -> Path:
+    """Build a module in programs/ with all that it requires, which takes minutes, once on a machine.
+
+    `words` are more of go build's, and end in the program, where that is one of a required module.
+    """
+    source = PROGRAMS / name
+    files = sorted(file for file in source.rglob("*") if file.is_file())
+    stamp = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+    def make(scratch: Path, made: Path) -> None:
+        # A copy: the go command adds the checksums of what it fetches.
+        copy = shutil.copytree(source, scratch / "source")
+        environment = {"GOFLAGS": "-mod=mod", "GOCACHE": str(cache("go-build")), "CGO_ENABLED": "0"}
+        command = ["go", "build", "-ldflags=-s -w", "-o", made / name, *(words or ["."])]
+        _run(*command, directory=copy, environment=environment)
+
+    return cached(cache(name) / stamp, make) / name
 
 
 @functools.cache
