@@ -78,9 +78,9 @@ soak: setup-test ## Load the agent for ten minutes and watch its memory
 ##@ Ship
 
 .PHONY: wheel
-wheel: setup-dev ## Build dist/*.whl with the BPF objects of every architecture in it
+wheel: setup-dev ## Build dist/*.tar.gz, and from it dist/*.whl with the BPF objects of every architecture
 	@rm -rf dist
-	@$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@$(PYTHON) -m build --outdir dist . >/dev/null
 	@ls dist
 
 .PHONY: image

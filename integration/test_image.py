@@ -12,12 +12,7 @@ from pathlib import Path
 import pytest
 
 from integration.guest.run import CHECKOUT
-from integration.harness import agent as agent_harness
-from integration.harness import servers
-from integration.harness.agent import Agent
-from integration.harness.backend import Backend
-from integration.harness.measured import drive, new_mark
-from integration.harness.spans import SERVER
+from integration.harness.installed import spans_of_a_server
 from integration.image import base
 from integration.image.daemon import Daemon
 
@@ -72,7 +67,7 @@ def test_doctor_finds_a_rung(built: Built) -> None:
     assert report["capabilities"]["tcp_payload"]["rung"], report
 
 
-def test_it_traces_a_program_of_the_host(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_traces_a_program_of_the_host(built: Built) -> None:
     variables = [
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_EXPORTER_OTLP_PROTOCOL",
@@ -82,10 +77,4 @@ def test_it_traces_a_program_of_the_host(built: Built, monkeypatch: pytest.Monke
     ]
     passed_on = [argument for name in variables for argument in ("--env", name)]
     command = [*built.daemon.client, *AS_DOCUMENTED, "--volume=/tmp:/tmp", *passed_on, IMAGE]
-    monkeypatch.setattr(agent_harness, "COMMAND", command)
-    with servers.threaded("shop") as server, Backend() as backend, Agent(endpoint=backend.endpoint):
-        mark, pid = new_mark(), server.program.pid
-        drive(server.port, ["/json"] * 3, mark=mark)
-        spans = backend.expect(3, port=server.port, kind=SERVER, mark=mark)
-    assert {span.service for span in spans} == {"shop"}
-    assert {span.pid for span in spans} == {pid}, "not the process's id on the host"
+    assert spans_of_a_server(command)
