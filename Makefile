@@ -83,6 +83,11 @@ wheel: setup-dev ## Build dist/*.tar.gz, and from it dist/*.whl with the BPF obj
 	@$(PYTHON) -m build --outdir dist . >/dev/null
 	@ls dist
 
+.PHONY: deb
+deb: wheel ## Build dist/*.deb of the wheel, for this release of the distribution and this architecture
+	@tools/build-deb.sh dist/*.whl dist
+	@ls dist/*.deb
+
 .PHONY: image
 image: ## Build the container image; IMAGE=name:tag, ARGS="--build-arg BASE=..."
 	@docker build $(ARGS) --tag $(or $(IMAGE),otel-ebpf:latest) .
