@@ -89,8 +89,8 @@ deb: wheel ## Build dist/*.deb of the wheel, for this release of the distributio
 	@ls dist/*.deb
 
 .PHONY: image
-image: ## Build the container image; IMAGE=name:tag, ARGS="--build-arg BASE=..."
-	@docker build $(ARGS) --tag $(or $(IMAGE),otel-ebpf:latest) .
+image: ## Build the container image; IMAGE=name:tag, ARGS="--platform linux/amd64,linux/arm64 --push"
+	@DOCKER_BUILDKIT=1 docker build $(ARGS) --tag $(or $(IMAGE),otel-ebpf:latest) .
 
 .PHONY: docs
 docs: setup-dev ## Build the documentation into build/site; a link that leads nowhere fails

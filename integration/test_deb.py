@@ -20,6 +20,13 @@ SHOP = """[Service]
 ExecStart=/usr/bin/python3 /programs/servers/threaded.py {port}
 """
 
+AS_NOBODY = """[Service]
+DynamicUser=yes
+CapabilityBoundingSet=
+CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE CAP_DAC_READ_SEARCH
+AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE CAP_DAC_READ_SEARCH
+"""
+
 pytestmark = pytest.mark.timeout(1200)
 
 
@@ -62,6 +69,11 @@ def test_the_package_from_installation_to_removal(package: Path, debian: Booted)
         assert _main_pid(debian) not in (before, "0"), "the new version does not run"
         assert debian.run("cat", "/etc/otel-ebpf/environment") == lines
         _is_traced(backend, port)
+        debian.write("/etc/systemd/system/otel-ebpf.service.d/user.conf", AS_NOBODY)
+        debian.run("systemctl", "daemon-reload")
+        debian.run("systemctl", "restart", "otel-ebpf")
+        _is_traced(backend, port)
+        assert debian.run("stat", "--format=%U", f"/proc/{_main_pid(debian)}/task") != "root\n"
     debian.run("dpkg", "--remove", "otel-ebpf")
     assert _main_pid(debian) == "0"
     debian.run("test", "!", "-e", "/opt/otel-ebpf")

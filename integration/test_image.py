@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from integration.guest.run import CHECKOUT
+from integration.harness.images import AGENT, load_agent
 from integration.harness.installed import spans_of_a_server
 from integration.image import base
 from integration.image.daemon import Daemon
 
-IMAGE = "otel-ebpf:test"
 ADDED_BYTES_LIMIT = 150_000_000
 
 # What the quick start tells users to give the container. Not --privileged: that asks for every capability,
@@ -25,6 +24,20 @@ AS_DOCUMENTED = [
     *("run", "--rm", "--pid=host", "--network=host", "--security-opt=apparmor=unconfined"),
     *("--cap-add=SYS_ADMIN", "--cap-add=SYS_PTRACE", "--cap-add=DAC_READ_SEARCH"),
 ]
+
+_HELD = "-all,+sys_admin,+sys_ptrace,+dac_read_search"
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={_HELD}"]
+AS_NOBODY += [f"--bounding-set={_HELD}", f"--ambient-caps={_HELD}", "otel-ebpf"]
+"""In front of the agent's words, for an engine that gives capabilities to root alone, as Docker does."""
+
+VARIABLES = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_INSECURE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_METRIC_EXPORT_INTERVAL",
+]
+"""Those by which the tests tell an agent where to send."""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -36,20 +49,24 @@ class Built:
     def size(self, name: str) -> int:
         return int(self.daemon.run("image", "inspect", "--format", "{{.Size}}", name))
 
+    def agent(self, *words: str) -> list[str]:
+        """Return how an agent of the tests is called in a container; `words` are more for `docker run`."""
+        passed_on = [argument for name in VARIABLES for argument in ("--env", name)]
+        return [*self.daemon.client, *AS_DOCUMENTED, "--volume=/tmp:/tmp", *passed_on, *words, AGENT]
+
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
-        return self.daemon.try_run(["run", "--rm", "--network=host", "--entrypoint=sh", IMAGE, "-c", script])
+        return self.daemon.try_run(["run", "--rm", "--network=host", "--entrypoint=sh", AGENT, "-c", script])
 
 
 @pytest.fixture(scope="module")
 def built() -> Iterator[Built]:
     with tempfile.TemporaryDirectory(prefix="docker-") as folder, Daemon(Path(folder)) as daemon:
-        from_base = f"BASE={base.build(daemon, Path(folder))}"
-        daemon.run("build", "--network=host", "--build-arg", from_base, "--tag", IMAGE, str(CHECKOUT))
+        load_agent(daemon)
         yield Built(daemon)
 
 
 def test_the_image_is_slim(built: Built) -> None:
-    added = built.size(IMAGE) - built.size(base.NAME)
+    added = built.size(AGENT) - built.size(base.NAME)
     assert added < ADDED_BYTES_LIMIT, f"{added / 1e6:.0f} MB on top of the base"
     tools = built.shell("command -v clang-19 make gcc pip")
     assert not tools.stdout, "the tools that built it are still in it"
@@ -63,18 +80,14 @@ def test_the_objects_of_every_architecture_are_in_it(built: Built) -> None:
 
 
 def test_doctor_finds_a_rung(built: Built) -> None:
-    report = json.loads(built.daemon.run(*AS_DOCUMENTED, IMAGE, "doctor", "--json"))
+    report = json.loads(built.daemon.run(*AS_DOCUMENTED, AGENT, "doctor", "--json"))
     assert report["capabilities"]["tcp_payload"]["rung"], report
 
 
 def test_it_traces_a_program_of_the_host(built: Built) -> None:
-    variables = [
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_INSECURE",
-        "OTEL_BSP_SCHEDULE_DELAY",
-        "OTEL_METRIC_EXPORT_INTERVAL",
-    ]
-    passed_on = [argument for name in variables for argument in ("--env", name)]
-    command = [*built.daemon.client, *AS_DOCUMENTED, "--volume=/tmp:/tmp", *passed_on, IMAGE]
-    assert spans_of_a_server(command)
+    assert spans_of_a_server(built.agent())
+
+
+def test_it_does_so_as_nobody(built: Built) -> None:
+    """Capabilities suffice, whoever holds them."""
+    assert spans_of_a_server([*built.agent("--entrypoint="), *AS_NOBODY])
