@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -79,6 +80,11 @@ def test_the_package_from_installation_to_removal(package: Path, debian: Booted)
     debian.run("test", "!", "-e", "/opt/otel-ebpf")
     debian.run("dpkg", "--purge", "otel-ebpf")
     debian.run("test", "!", "-e", "/etc/otel-ebpf")
+
+
+def test_the_page_has_the_same_settings() -> None:
+    page = (CHECKOUT / "docs" / "install.md").read_text()
+    assert indent(AS_NOBODY, "    ") in page
 
 
 def _is_traced(backend: Backend, port: int) -> None:

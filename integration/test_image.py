@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from integration.guest.run import CHECKOUT
 from integration.harness.images import AGENT, load_agent
 from integration.harness.installed import spans_of_a_server
 from integration.image import base
@@ -21,8 +22,8 @@ ADDED_BYTES_LIMIT = 150_000_000
 # What the quick start tells users to give the container. Not --privileged: that asks for every capability,
 # and fails where the host itself lacks one.
 AS_DOCUMENTED = [
-    *("run", "--rm", "--pid=host", "--network=host", "--security-opt=apparmor=unconfined"),
-    *("--cap-add=SYS_ADMIN", "--cap-add=SYS_PTRACE", "--cap-add=DAC_READ_SEARCH"),
+    *("run", "--rm", "--pid=host", "--network=host", "--security-opt", "apparmor=unconfined"),
+    *("--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE", "--cap-add", "DAC_READ_SEARCH"),
 ]
 
 _HELD = "-all,+sys_admin,+sys_ptrace,+dac_read_search"
@@ -91,3 +92,16 @@ def test_it_traces_a_program_of_the_host(built: Built) -> None:
 def test_it_does_so_as_nobody(built: Built) -> None:
     """Capabilities suffice, whoever holds them."""
     assert spans_of_a_server([*built.agent("--entrypoint="), *AS_NOBODY])
+
+
+def test_the_pages_have_the_same_words() -> None:
+    readme, page = (_plain(CHECKOUT / name) for name in ("README.md", "docs/install.md"))
+    documented = f"docker {' '.join(AS_DOCUMENTED)} "
+    assert documented in readme
+    assert page.count(documented) == 2
+    assert f"--entrypoint setpriv otel-ebpf {' '.join(AS_NOBODY[1:])} run" in page
+
+
+def _plain(page: Path) -> str:
+    """Return a page's words, lines that go on put together."""
+    return " ".join(page.read_text().replace("\\\n", " ").split())
