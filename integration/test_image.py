@@ -12,8 +12,13 @@ from pathlib import Path
 import pytest
 
 from integration.guest.run import CHECKOUT
+from integration.harness.agent import Agent
+from integration.harness.backend import Backend
+from integration.harness.containers import container_that_serves, give_image
 from integration.harness.images import AGENT, load_agent
 from integration.harness.installed import spans_of_a_server
+from integration.harness.measured import drive
+from integration.harness.spans import SERVER
 from integration.image import base
 from integration.image.daemon import Daemon
 
@@ -92,6 +97,24 @@ def test_it_traces_a_program_of_the_host(built: Built) -> None:
 def test_it_does_so_as_nobody(built: Built) -> None:
     """Capabilities suffice, whoever holds them."""
     assert spans_of_a_server([*built.agent("--entrypoint="), *AS_NOBODY])
+
+
+def test_a_sidecar_names_what_its_pod_runs(built: Built) -> None:
+    """As in configs/kubernetes/sidecar.yaml: the processes of one container in place of the host's."""
+    give_image(built.daemon)
+    with (
+        container_that_serves(built.daemon, "--env=OTEL_SERVICE_NAME=till") as (identifier, port),
+        Backend() as backend,
+    ):
+        config = {"discovery": {"include": [{"ports": [port]}]}, "kubernetes": {"enabled": "off"}}
+        command = [
+            f"--pid=container:{identifier}" if word == "--pid=host" else word for word in built.agent()
+        ]
+        with Agent(endpoint=backend.endpoint, command=command, config=config):
+            drive(port, ["/"] * 2)
+            spans = backend.expect(2, port=port, kind=SERVER)
+    assert {span.service for span in spans} == {"till"}
+    assert {span.pid for span in spans} == {1}
 
 
 def test_the_pages_have_the_same_words() -> None:

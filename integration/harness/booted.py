@@ -16,7 +16,7 @@ from pathlib import Path
 from integration.guest.archive import KEYRING, archive, cache_folder, cached
 from integration.harness.build import PROGRAMS
 from integration.harness.installed import run
-from integration.harness.limits import DIES_WITH_US, wait_until
+from integration.harness.limits import wait_until
 
 RELEASE = "bookworm"
 _PACKAGES = ("systemd-sysv", "python3", "libbpf1")
@@ -48,6 +48,13 @@ exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot root /sbin
 """
 
 
+# unshare leaves SIGTERM to the program; by SIGKILL it takes that along.
+_ALONE = (
+    *("setpriv", "--pdeathsig", "KILL", "--"),
+    *("unshare", "--mount", "--pid", "--uts", "--cgroup", "--fork", "--kill-child", "--"),
+)
+
+
 def fetch() -> Path:
     """Return the root that all start from, made if it is not in the cache. Nothing may write there."""
 
@@ -62,27 +69,18 @@ def fetch() -> Path:
 class Booted:
     """One that runs; its files are gone with it."""
 
-    def __init__(self, folder: Path, init: int) -> None:
-        self._root = folder / "root"
-        self._folder = folder
+    def __init__(self, init: int) -> None:
+        """`init` is its first process, by the id that this host has for it."""
         self._init = init
 
     def run(self, *words: str | Path) -> str:
         """Run a command in there as root; return its output."""
-        within = [
-            "nsenter",
-            f"--target={self._init}",
-            "--mount",
-            "--pid",
-            "--uts",
-            "--cgroup",
-            "--root",
-            "--wd",
-        ]
+        spaces = ("--mount", "--pid", "--uts", "--cgroup", "--root", "--wd")
+        within = ["nsenter", f"--target={self._init}", *spaces]
         return run(*within, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *words)
 
     def write(self, path: str, text: str) -> None:
-        """Write a file, below the layer that holds it in there."""
+        """Write a file, and the folders above it."""
         self.run("sh", "-c", 'mkdir -p "$(dirname "$1")" && printf %s "$2" >"$1"', "sh", path, text)
 
     def copy(self, file: Path) -> str:
@@ -99,23 +97,8 @@ def booted() -> Iterator[Booted]:
         group = _CGROUPS / folder.name
         group.mkdir()
         stack.callback(_remove_groups, group)
-        enter = f'echo $$ >"{group}/cgroup.procs" && exec "$@"'
-        alone = ["unshare", "--mount", "--pid", "--uts", "--cgroup", "--fork", "--kill-child"]
-        words = [
-            "sh",
-            "-c",
-            enter,
-            "sh",
-            *DIES_WITH_US,
-            *alone,
-            "sh",
-            "-c",
-            _BOOT,
-            "sh",
-            folder,
-            fetch(),
-            PROGRAMS,
-        ]
+        enter = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', group / "cgroup.procs"]
+        words = [*enter, *_ALONE, "sh", "-c", _BOOT, "sh", folder, fetch(), PROGRAMS]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [str(word) for word in words], stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -124,7 +107,7 @@ def booted() -> Iterator[Booted]:
         stack.callback(process.kill)  # and with unshare, what it has started
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         assert wait_until(lambda: children.read_text().split()), (folder / "log").read_text()
-        there = Booted(folder, int(children.read_text().split()[0]))
+        there = Booted(int(children.read_text().split()[0]))
         assert wait_until(lambda: _is_up(there)), (folder / "log").read_text()[-3000:]
         yield there
 

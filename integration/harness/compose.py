@@ -50,7 +50,15 @@ class Host:
             more.write_text(
                 yaml.safe_dump({"services": {"otel-ebpf": {"environment": dict(environment or {})}}})
             )
-            words = ["docker-compose", "--file", FILES / file, "--file", more, "--project-name", "tests"]
+            words: list[str | Path] = [
+                "docker-compose",
+                "--file",
+                FILES / file,
+                "--file",
+                more,
+                "--project-name",
+                "tests",
+            ]
             with ExitStack() as stack:
                 stack.callback(self._run, *words, "down", "--volumes", "--timeout=5")
                 self._run(*words, "up", "--detach", "--no-deps", *services)

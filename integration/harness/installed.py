@@ -41,7 +41,7 @@ def alone(program: Path) -> list[str]:
 
 def run(*words: str | Path, limit: float = 300, **options: Any) -> str:
     """Run a command and return its output; fail with all that it said."""
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [str(word) for word in words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
