@@ -155,7 +155,7 @@ def _privileges(status: str) -> Check:
         "capabilities",
         not missing,
         f"uid {os.geteuid()}{f', without {missing}' if missing else ''}",
-        "run as root, or grant them: docs/install.md",
+        "run as root, or grant them (docs/install.md)",
     )
 
 
