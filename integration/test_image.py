@@ -117,9 +117,9 @@ def test_a_sidecar_names_what_its_pod_runs(built: Built) -> None:
 
 
 def test_the_pages_have_the_same_words() -> None:
-    readme, page = (_plain(CHECKOUT / name) for name in ("README.md", "docs/install.md"))
+    start, page = (_plain(CHECKOUT / "docs" / name) for name in ("quick-start.md", "install.md"))
     documented = f"docker {' '.join(AS_DOCUMENTED)} "
-    assert documented in readme
+    assert documented in start
     assert page.count(documented) == 2
     assert f"--entrypoint setpriv otel-ebpf {' '.join(AS_NOBODY[1:])} run" in page
 
