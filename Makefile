@@ -78,14 +78,19 @@ soak: setup-test ## Load the agent for ten minutes and watch its memory
 ##@ Ship
 
 .PHONY: wheel
-wheel: setup-dev ## Build dist/*.whl with the BPF objects of every architecture in it
+wheel: setup-dev ## Build dist/*.tar.gz, and from it dist/*.whl with the BPF objects of every architecture
 	@rm -rf dist
-	@$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@$(PYTHON) -m build --outdir dist . >/dev/null
 	@ls dist
 
+.PHONY: deb
+deb: wheel ## Build dist/*.deb of the wheel, for this release of the distribution and this architecture
+	@tools/build-deb.sh dist/*.whl dist
+	@ls dist/*.deb
+
 .PHONY: image
-image: ## Build the container image; IMAGE=name:tag, ARGS="--build-arg BASE=..."
-	@docker build $(ARGS) --tag $(or $(IMAGE),otel-ebpf:latest) .
+image: ## Build the container image; IMAGE=name:tag, ARGS="--platform linux/amd64,linux/arm64 --push"
+	@DOCKER_BUILDKIT=1 docker build $(ARGS) --tag $(or $(IMAGE),otel-ebpf:latest) .
 
 .PHONY: docs
 docs: setup-dev ## Build the documentation into build/site; a link that leads nowhere fails

@@ -5,6 +5,7 @@ The wheel stays `py3-none-any`: BPF objects are data to Python, and those of eve
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import Any
 
@@ -17,7 +18,8 @@ class BpfBuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the objects into otel_ebpf/kernel/objects, where the package's data is taken from."""
         try:
-            subprocess.run(["make", "-C", "bpf"], cwd=self.root, check=True)
+            command = ["make", f"--jobs={os.cpu_count() or 1}", "-C", "bpf"]
+            subprocess.run(command, cwd=self.root, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise SystemExit(
                 f"the BPF objects could not be built ({error}); "

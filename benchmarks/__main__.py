@@ -24,6 +24,7 @@ NAMES = (
     "switching",
     "overhead",
     "runtimes",
+    "wire",
 )
 
 

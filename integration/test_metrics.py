@@ -100,6 +100,9 @@ def test_ledger_is_exported(traced: Traced) -> None:
         return {str(point.attributes["stage"]).split(".")[0] for metric in metrics for point in metric.points}
 
     assert wait_until(lambda: {"kernel", "reader", "protocol", "signal", "export"} <= stages()), stages()
+    (own,) = traced.backend.receiver.metrics("process.memory.usage")[:1]
+    assert own.resource["service.name"] == "otel-ebpf"
+    assert {"host.name", "service.instance.id"} <= set(own.resource), "agents of other hosts are the same"
 
 
 def test_active_requests(traced: Traced) -> None:

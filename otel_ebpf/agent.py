@@ -23,7 +23,7 @@ from otel_ebpf.identity.discovery import Discovery
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.identity.naming import namers
 from otel_ebpf.identity.own_traces import OwnTraces
-from otel_ebpf.identity.resource import Resources
+from otel_ebpf.identity.resource import Resources, own_attributes
 from otel_ebpf.identity.selection import Selection
 from otel_ebpf.identity.services import Services
 from otel_ebpf.identity.sources import Sources
@@ -248,6 +248,7 @@ class Agent:
             instruments if counted else None,
             self._own_counts if own else None,
             self._started,
+            own_attributes=own_attributes(environment.resource_attributes),
         )
 
     def _make_tcp(self, attached: Attached) -> TcpHealth | None:

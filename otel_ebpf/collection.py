@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otel_ebpf.identity.model import Attributes
 from otel_ebpf.signals.instruments import Instruments, Snapshot
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ class Collection:
         instruments: Instruments | None,
         own: Callable[[], Own] | None,
         started: int,
+        *,
+        own_attributes: Attributes,
     ) -> None:
+        """`own_attributes` are those of the agent's resource, under which its `own` goes."""
         self._send = send
         self._temporality = temporality
         self._instruments = instruments
         self._own = own
         self._started = started
+        self._own_attributes = dict(own_attributes)
         self._queue: SimpleQueue[tuple[Snapshot | None, Own | None, int] | None] = SimpleQueue()
         self._thread: Thread | None = None
 
@@ -68,7 +73,7 @@ class Collection:
         from otel_ebpf.signals.metric_data import resource_metrics, resource_of, temporality_of  # noqa: PLC0415
 
         temporality = temporality_of(self._temporality)
-        own = SelfTelemetry({"service.name": "otel-ebpf"}, self._started, self._temporality == "delta")
+        own = SelfTelemetry(self._own_attributes, self._started, self._temporality == "delta")
         while (item := self._queue.get()) is not None:
             snapshot, counted, now = item
             if snapshot is not None:

@@ -30,6 +30,12 @@ _ADVICE = {
     "syscall": "raw tracepoints need CONFIG_BPF_EVENTS and CONFIG_FTRACE_SYSCALLS",
 }
 
+_CAPABILITIES = (("BPF", 39), ("PERFMON", 38), ("SYS_PTRACE", 19), ("DAC_READ_SEARCH", 2))
+"""What the agent needs, by linux/capability.h."""
+
+_SYS_ADMIN = 21
+"""Stands for the first two, which are of 5.8."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -122,9 +128,7 @@ def _checks() -> list[Check]:
     statistics = _read("/proc/sys/kernel/bpf_stats_enabled") == "1"
     return [
         Check("kernel", version >= (5, 10), f"{release} {machine}", "Linux 5.10 or newer is needed"),
-        Check(
-            "root", os.geteuid() == 0, f"uid {os.geteuid()}", "run as root, or grant CAP_BPF and CAP_PERFMON"
-        ),
+        _privileges(_read("/proc/self/status")),
         Check(
             "btf", btf, "/sys/kernel/btf/vmlinux" if btf else "none", "a kernel with CONFIG_DEBUG_INFO_BTF"
         ),
@@ -139,6 +143,20 @@ def _checks() -> list[Check]:
             "sysctl kernel.bpf_stats_enabled=0",
         ),
     ]
+
+
+def _privileges(status: str) -> Check:
+    """Look for what is held, not for who it is: root of a container may lack it, and others may have it."""
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    held = int(fields.get("CapEff", "0"), 16)
+    wanted = _CAPABILITIES if not held >> _SYS_ADMIN & 1 else _CAPABILITIES[2:]
+    missing = " ".join(f"CAP_{name}" for name, number in wanted if not held >> number & 1)
+    return Check(
+        "capabilities",
+        not missing,
+        f"uid {os.geteuid()}{f', without {missing}' if missing else ''}",
+        "run as root, or grant them (docs/install.md)",
+    )
 
 
 def _read(path: str) -> str:

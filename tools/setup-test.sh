@@ -37,3 +37,4 @@ mapfile -t packages < <(requirements)
 install_packages "${packages[@]}"
 "$VENV/bin/python" -m integration.guest.kernels fetch
 "$VENV/bin/python" -m integration.harness.roots fetch
+"$VENV/bin/python" -m integration.harness.booted fetch

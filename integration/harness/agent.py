@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,7 +30,8 @@ class AgentError(AssertionError):
 class Agent:
     """`otel-ebpf run` with a configuration of its own, sending to `endpoint`.
 
-    `config` is merged over the defaults of the tests: the forced rung and the status socket.
+    `config` is merged over the defaults of the tests: the forced rung and the status socket. `command` is how
+    another installation of it is called.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Agent:
         config: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         protocol: str = "grpc",
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self.rung = rung
+        self._command = command
         self.ready_after = 0.0
         self._folder = tempfile.TemporaryDirectory(prefix="agent-")
         folder = Path(self._folder.name)
@@ -123,7 +126,7 @@ class Agent:
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*DIES_WITH_US, *COMMAND, "run", "--config", str(self._config)],
+                [*DIES_WITH_US, *self._command, "run", "--config", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

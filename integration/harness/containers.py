@@ -41,14 +41,19 @@ def asking(port: int, mark: str) -> list[str]:
     return ["/bin/busybox", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}/?n={mark}"]
 
 
+def give_image(daemon: Daemon) -> None:
+    """Give the image to a daemon."""
+    with tempfile.TemporaryFile() as root:
+        root.write(archive())
+        root.seek(0)
+        daemon.run("import", "-", f"{IMAGE}:1.2", stdin=root.fileno())
+
+
 @contextmanager
 def docker_with_image() -> Iterator[Daemon]:
     """Run a Docker daemon that has the image."""
     with tempfile.TemporaryDirectory(prefix="docker-") as folder, Daemon(Path(folder)) as daemon:
-        with tempfile.TemporaryFile() as root:
-            root.write(archive())
-            root.seek(0)
-            daemon.run("import", "-", f"{IMAGE}:1.2", stdin=root.fileno())
+        give_image(daemon)
         yield daemon
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -37,14 +38,21 @@ class Cluster:
         with urllib.request.urlopen(request, timeout=30, context=self._context) as answer:
             return json.load(answer)
 
-    def create(self, thing: Mapping[str, Any]) -> Any:
+    def create(self, thing: Mapping[str, Any], query: str = "") -> Any:
         """Create an object and return it."""
         group, kind = thing["apiVersion"], thing["kind"]
         plural = f"{kind.lower()}s"
         namespace = thing["metadata"].get("namespace")
         prefix = f"/api/{group}" if "/" not in group else f"/apis/{group}"
         within = f"/namespaces/{namespace}" if namespace else ""
-        return self.call("POST", f"{prefix}{within}/{plural}", thing)
+        return self.call("POST", f"{prefix}{within}/{plural}{query}", thing)
+
+    def check(self, thing: Mapping[str, Any]) -> None:
+        """Have all of an object looked at as if it were to be created; fail with what the server says."""
+        try:
+            self.create(thing, "?dryRun=All&fieldValidation=Strict")
+        except urllib.error.HTTPError as refused:
+            raise AssertionError(f"{thing['kind']}: {refused.read().decode()}") from refused
 
     def apply(self, path: Path) -> None:
         """Create all objects of a manifest."""

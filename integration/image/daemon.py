@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -90,6 +91,7 @@ class Daemon:
         """Run a client's command, whatever its exit status."""
         return subprocess.run(
             [*self.client, *arguments],
+            env={**os.environ, "DOCKER_BUILDKIT": "1"},
             stdin=stdin,
             capture_output=True,
             text=True,

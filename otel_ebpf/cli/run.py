@@ -31,7 +31,10 @@ logger = logging.getLogger("otel_ebpf")
 
 @click.command()
 @click.option(
-    "--config", "path", type=click.Path(path_type=Path), help="YAML file; see configs/otel-ebpf.yaml."
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, readable=False),  # by access(2), which capabilities do not count for
+    help="YAML file; see configs/otel-ebpf.yaml.",
 )
 @click.option("--console", is_flag=True, help="Show each request in the terminal, also with a backend.")
 def command(path: Path | None, console: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from opentelemetry.semconv._incubating.attributes import host_attributes as host
 from opentelemetry.semconv._incubating.attributes import os_attributes
@@ -23,7 +23,7 @@ from otel_ebpf.identity.runtime import Runtime
 from otel_ebpf.identity.secrets import command_line
 from otel_ebpf.kernel.clock import boot_to_unix_ns
 
-__all__ = ["Resources", "host_attributes"]
+__all__ = ["Resources", "host_attributes", "own_attributes"]
 
 DISTRO = "otel-ebpf"
 VALUE_CHARACTERS = 1024
@@ -56,6 +56,16 @@ def host_attributes() -> Attributes:
         (os_attributes.OS_TYPE, "linux"),
     )
     return tuple((key, clean_name(value)) for key, value in found if value)
+
+
+def own_attributes(added: Iterable[tuple[str, str]]) -> Attributes:
+    """Return the agent's own resource, unlike that of any other agent which sends to the same backend."""
+    mine = (
+        (service.SERVICE_NAME, DISTRO),
+        (service.SERVICE_VERSION, __version__),
+        (service.SERVICE_INSTANCE_ID, str(uuid4())),
+    )
+    return tuple({**dict(host_attributes()), **dict(added), **dict(mine)}.items())
 
 
 def _first_line(path: str) -> str:

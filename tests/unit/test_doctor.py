@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from otel_ebpf.cli import main
+from otel_ebpf.doctor import _privileges
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.ledger import DESCRIPTIONS
 from otel_ebpf.kernel.messages import Standing
@@ -158,3 +159,19 @@ def test_json(doctor: Doctor, tls: dict[str, Any]) -> None:
     tls["libraries"] = [library("/usr/bin/node", 1)]
     tls["unread"] = [unread(7, "java", JAVA)]
     assert json.loads(doctor("--json"))["tls"] == tls
+
+
+@pytest.mark.parametrize(
+    ("effective", "found"),
+    [
+        ("000001ffffffffff", ""),
+        ("0000000000280004", ""),  # SYS_ADMIN, SYS_PTRACE, DAC_READ_SEARCH
+        ("000000c000080004", ""),  # BPF and PERFMON in place of SYS_ADMIN
+        ("00000000a80425fb", "CAP_BPF CAP_PERFMON CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"),  # Docker's root
+        ("0000008000000000", "CAP_PERFMON CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"),
+    ],
+)
+def test_privileges_are_what_is_held(effective: str, found: str) -> None:
+    check = _privileges(f"Name:\tagent\nCapEff:\t{effective}\n")
+    assert check.good == (not found)
+    assert found in check.found

@@ -16,7 +16,7 @@ from otel_ebpf import __version__
 from otel_ebpf.identity.model import Process
 from otel_ebpf.identity.naming import Name
 from otel_ebpf.identity.process import ProcDirectory, read_process
-from otel_ebpf.identity.resource import Resources, host_attributes
+from otel_ebpf.identity.resource import Resources, host_attributes, own_attributes
 from otel_ebpf.identity.runtime import Runtime, runtime_of, runtime_of_native
 from otel_ebpf.identity.secrets import command_line
 
@@ -205,3 +205,11 @@ def test_go_is_known_by_the_note_of_its_linker(tmp_path: Path) -> None:
         assert runtime_of_native(directory) == Runtime("go", "go")
         file.write_bytes(b"\x7fELF" + b"\0" * 3000 + note.replace(b"Go", b"GN"))
         assert runtime_of_native(directory) == Runtime("unknown")
+
+
+def test_no_two_agents_are_the_same() -> None:
+    first, second = (dict(own_attributes((("team", "blue"), ("service.name", "shop")))) for _ in range(2))
+    assert first["service.name"] == "otel-ebpf"
+    assert first["team"] == "blue"
+    assert first["host.name"]
+    assert first["service.instance.id"] != second["service.instance.id"]
