@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from otel_ebpf.kernel import resolvers, runtimes, tls_libraries
 from otel_ebpf.kernel.binaries import BinaryError, Elf
+from otel_ebpf.kernel.binaries.disassembly import unload
 from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.kernel.runtimes import Runtime
 
@@ -27,12 +28,15 @@ class Contents:
 
 def look_into(path: str) -> Contents:
     """Open a file and look. Raises `BinaryError` for one that is broken."""
-    with Elf(path) as elf:
-        tls, resolver = tls_libraries.places(elf), _resolver(elf, path)
-        try:
-            return Contents(tls, runtimes.find(elf), resolver=resolver)
-        except BinaryError as error:
-            return Contents(tls, None, str(error), resolver)
+    try:
+        with Elf(path) as elf:
+            tls, resolver = tls_libraries.places(elf), _resolver(elf, path)
+            try:
+                return Contents(tls, runtimes.find(elf), resolver=resolver)
+            except BinaryError as error:
+                return Contents(tls, None, str(error), resolver)
+    finally:
+        unload()
 
 
 def _resolver(elf: Elf, path: str) -> tuple[Found, ...]:
