@@ -375,6 +375,7 @@ enum tcp_kind {
 	TCP_ACCEPTED = 2,
 	TCP_CONNECT = 3, /* its attempts to connect, by how they ended */
 	TCP_LISTENING = 4,
+	UDP_SOCKETS = 5, /* of a port, whoever the peer is */
 	TCP_OVERFLOW = 1 << 7, /* flag: all peers of the kind for which there was no room */
 };
 
@@ -402,13 +403,13 @@ struct tcp_histogram {
 struct tcp_peer {
 	struct tcp_histogram rtt;
 	struct tcp_histogram time; /* that connections lasted, or attempts took */
-	__u64 sent; /* bytes of payload, each once */
+	__u64 sent; /* bytes of payload, each once; of UDP too */
 	__u64 received;
 	__u64 retransmits; /* segments */
 	__u32 resets_sent;
 	__u32 resets_received;
 	__u32 active; /* connections that the sweep found open */
-	__u32 overflows; /* connections that a full queue had no room for */
+	__u32 overflows; /* connections that a full queue had no room for; of UDP datagrams that were dropped */
 };
 
 /* Map `ports`: port -> the rules that name it. */

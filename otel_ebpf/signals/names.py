@@ -78,6 +78,8 @@ TCP_RTT = "ebpf.tcp.rtt"
 TIME_TO_FIRST_BYTE = "ebpf.response.time_to_first_byte"
 TLS_HANDSHAKE_DURATION = "ebpf.tls.handshake.duration"
 TRACE_UNPARENTED = "ebpf.trace.unparented"
+UDP_DROPS = "ebpf.udp.drops"
+UDP_IO = "ebpf.udp.io"
 RUNTIME = "runtime"  # the language of the process, as in telemetry.sdk.language
 ROLE = "role"  # which end of the connection: client or server
 
@@ -148,6 +150,8 @@ METRICS = frozenset(
         TCP_RTT,
         TLS_HANDSHAKE_DURATION,
         TRACE_UNPARENTED,
+        UDP_DROPS,
+        UDP_IO,
     }
 )
 
@@ -212,6 +216,8 @@ __all__ = [
     "TLS_PROTOCOL_VERSION",
     "TLS_RESUMED",
     "TRACE_UNPARENTED",
+    "UDP_DROPS",
+    "UDP_IO",
     "URL_FULL",
     "URL_PATH",
     "URL_QUERY",

@@ -35,6 +35,7 @@ TCP = {
     "ebpf.tcp.connection.active",
     "ebpf.tcp.connection.duration",
 }
+UDP = {"ebpf.udp.io", "ebpf.udp.drops"}
 NETWORK_PART = {
     "ebpf.tcp.min_rtt",
     "ebpf.dns.lookup.duration",
@@ -51,6 +52,7 @@ OWN = {
     "runtime",
     *PLAIN,
     *TCP,
+    *UDP,
     *NETWORK_PART,
 }
 
