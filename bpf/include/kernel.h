@@ -128,6 +128,7 @@ struct tcp_sock {
 	__u32 srtt_us; /* eighths of a microsecond */
 	struct minmax rtt_min; /* us, of net.ipv4.tcp_min_rtt_wlen seconds; all ones: never measured */
 	__u32 total_retrans;
+	__u64 tcp_mstamp; /* us, CLOCK_MONOTONIC: of what TCP did last */
 	__u32 lsndtime; /* jiffies */
 };
 

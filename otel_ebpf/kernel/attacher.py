@@ -17,6 +17,7 @@ from otel_ebpf.kernel.climb import Setup, climb
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.injection import INJECT, SOCKETS_MAX, Injection, unfitness
 from otel_ebpf.kernel.ladder import (
+    ACCEPT,
     CONTROL,
     DNS_PACKETS,
     LADDERS,
@@ -120,16 +121,8 @@ class Attacher:
             return Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
 
         def stand(capability: str) -> tuple[Standing, BpfObject | None]:
-            if capability == TLS and not request.tls:
-                return Standing(TLS, "", "switched off: tls.enabled", ()), None
-            if reason := _no_network(capability, request):
-                return Standing(capability, "", f"switched off: {reason}, or nobody takes metrics", ()), None
-            if capability in RUNTIMES and not request.runtimes:
-                return Standing(capability, "", "switched off: traces.runtimes", ()), None
-            if capability == RESOLVER and not request.dns:
-                return Standing(RESOLVER, "", "switched off: dns.enabled", ()), None
-            if capability == DNS_PACKETS and not request.dns_packets:
-                return Standing(DNS_PACKETS, "", "switched off: dns.packets", ()), None
+            if keys := _switched_off(capability, request):
+                return Standing(capability, "", f"switched off: {keys}", ()), None
             demanded = request.rung if capability == PAYLOAD else None
             return climb(capability, self.ladders[capability], demanded, setup())
 
@@ -273,16 +266,21 @@ def _constants(request: Attach) -> dict[str, int]:
     }
 
 
-def _no_network(capability: str, request: Attach) -> str:
-    """Return which keys leave a capability out that only the network's metrics need; "" for none."""
-    tcp, udp = request.network_tcp, request.network_udp
-    if capability == TCP_RESET and not tcp:
-        return "network.tcp.enabled"
-    if capability in (UDP_IO, UDP_CLOSE) and not udp:
-        return "network.udp"
-    if capability == TCP_SWEEP and not (tcp or udp):
-        return "network.tcp.enabled and network.udp"
-    return ""
+def _switched_off(capability: str, request: Attach) -> str:
+    """Return which keys leave a capability out; "" for none."""
+    tcp, udp, nobody = request.network_tcp, request.network_udp, ", or nobody takes metrics"
+    wanted: dict[str, tuple[bool, str]] = {
+        TLS: (request.tls, "tls.enabled"),
+        RESOLVER: (request.dns, "dns.enabled"),
+        DNS_PACKETS: (request.dns_packets, "dns.packets"),
+        ACCEPT: (request.network_part, "traces.network"),
+        TCP_RESET: (tcp, f"network.tcp.enabled{nobody}"),
+        TCP_SWEEP: (tcp or udp, f"network.tcp.enabled and network.udp{nobody}"),
+        **dict.fromkeys((UDP_IO, UDP_CLOSE), (udp, f"network.udp{nobody}")),
+        **dict.fromkeys(RUNTIMES, (request.runtimes, "traces.runtimes")),
+    }
+    on, keys = wanted.get(capability, (True, ""))
+    return "" if on else keys
 
 
 def _network_entries(request: Attach) -> dict[str, int]:

@@ -50,6 +50,7 @@ RESOLVER = "resolver"
 DNS_PACKETS = "dns_packets"
 CONTROL = "control"
 TCP_STATE = "tcp_state"
+ACCEPT = "accept"
 TCP_RESET = "tcp_reset"
 TCP_SWEEP = "tcp_sweep"
 UDP_IO = "udp_io"
@@ -94,6 +95,15 @@ LADDERS: Ladders = {
     TCP_STATE: (
         Rung("tp_btf", TCP_STATE, ("state_btf", "destroy_btf"), ""),
         Rung("raw_tracepoint", TCP_STATE, ("state_raw", "destroy_raw"), ""),
+    ),
+    ACCEPT: (
+        Rung(
+            "cgroup",
+            ACCEPT,
+            ("accepts_ipv4", "accepts_ipv6"),
+            "each accepted connection pays; accepts that take no address and io_uring's are not seen",
+            to_cgroups=True,
+        ),
     ),
     TCP_RESET: (
         Rung("tp_btf", TCP_RESET, ("sent_btf", "received_btf"), ""),

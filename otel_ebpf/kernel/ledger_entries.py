@@ -231,7 +231,7 @@ DESCRIPTIONS: tuple[Description, ...] = (
     Description("kernel", "process", "dropped", "processes_full",
         "The map of processes is full (capture.processes); the process is captured undecided."),
     Description("kernel", "connection", "dropped", "connects_full",
-        "Too many connections were being made (capture.connections): this one has no `socket connect`."),
+        "Too many connections had no byte yet (capture.connections): how this one was made is not told."),
     Description("kernel", "socket", "dropped", "sockets_full",
         "The map of TCP sockets is full (network.tcp.connections); its `ebpf.tcp.*` metrics lack this one."),
     Description("kernel", "socket", "dropped", "role_unknown",

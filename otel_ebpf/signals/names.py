@@ -64,6 +64,7 @@ LEDGER_REASON = "reason"
 DNS_LOOKUP = "ebpf.dns.lookup.duration"
 DNS_RETRIES = "ebpf.dns.retries"
 DNS_TRUNCATIONS = "ebpf.dns.truncations"
+REQUEST_ACCEPT = "ebpf.request.accept.duration"
 REQUEST_WAIT = "ebpf.request.wait.duration"
 TCP_CONNECTION_ACTIVE = "ebpf.tcp.connection.active"
 TCP_CONNECTION_DURATION = "ebpf.tcp.connection.duration"
@@ -105,6 +106,7 @@ ATTRIBUTES = frozenset(
         NETWORK_TRANSPORT,
         NETWORK_TYPE,
         OTEL_METRIC_OVERFLOW,
+        REQUEST_ACCEPT,
         REQUEST_WAIT,
         ROLE,
         RUNTIME,
@@ -194,6 +196,7 @@ __all__ = [
     "PROCESS_MEMORY_USAGE",
     "PROCESS_THREAD_COUNT",
     "PROCESS_UNIX_FILE_DESCRIPTOR_COUNT",
+    "REQUEST_ACCEPT",
     "REQUEST_WAIT",
     "ROLE",
     "RUNTIME",

@@ -40,6 +40,7 @@ NETWORK_PART = {
     "ebpf.tcp.min_rtt",
     "ebpf.dns.lookup.duration",
     "ebpf.request.wait.duration",
+    "ebpf.request.accept.duration",
     "ebpf.response.time_to_first_byte",
 }
 OWN = {
