@@ -1,10 +1,12 @@
-"""What TCP's health costs: BPF time a connection, and what looking at fifty thousand open sockets takes.
+"""What the network's metrics cost: BPF time, and what looking at fifty thousand open sockets takes.
 
     python -m benchmarks.network [--rounds N] [--seconds S] [--quick]
 
-A connection is a request to nginx with `Connection: close`, both ends on this host, nginx alone selected;
-rounds with and without `network.tcp` alternate. The sockets are of three processes, at the two ends of
-connections to a thousand addresses each, so that there are more peers than room for them.
+A connection is a request to nginx with `Connection: close`, both ends on this host, nginx alone selected; a
+request is one on connections that are kept; a datagram is sent by a process to itself in a call, and read in
+another. Rounds without the network's metrics, with `network.tcp`, and with `network.udp` too alternate. The
+sockets are of three processes, at the two ends of connections to a thousand addresses each, so that there are
+more peers than room for them.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from statistics import median
@@ -21,10 +23,10 @@ from typing import Any
 from benchmarks import options
 from benchmarks.host import ROOT
 from benchmarks.kernel_statistics import runs_of, statistics_on, used
-from benchmarks.load import warm, wrk
+from benchmarks.load import wrk
 from benchmarks.results import Check, Result, Table, publish
 from benchmarks.series import interleave
-from benchmarks.servers import Server, nginx
+from benchmarks.servers import nginx
 from benchmarks.tracing import counting_receiver, only_pids, traced, wait_quiet
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.ledger import Entry
@@ -35,26 +37,59 @@ from otel_ebpf.kernel.tcp_peers import TcpPeers
 PROCESSES, CONNECTIONS, PEERS = 3, 8300, 1000
 LIMIT_SWEEP_MS, LIMIT_TAKE_MS = 200.0, 100.0
 COLUMNS = ("round", "sweep ms", "reading ms", "entries", "open connections' ends", "of these without peer")
-ON, OFF = "with network.tcp", "without"
+DATAGRAMS = 100_000
+WAYS: dict[str, dict[str, Any]] = {
+    "without": {"tcp": {"enabled": False}, "udp": False},
+    "with network.tcp": {"udp": False},
+    "with network.udp too": {},
+}
 
 
-def bpf_time(server: Server, endpoint: str, seconds: int, enabled: bool) -> float:
-    """Return microseconds of BPF programs a connection."""
-    config: dict[str, Any] = {**only_pids(server.pids), "network": {"tcp": {"enabled": enabled}}}
-    with traced(endpoint, config) as agent:
-        warm(server.port)
+def bpf_time(pids: Iterable[int], endpoint: str, way: str, load: Callable[[], int]) -> float:
+    """Return microseconds of BPF programs for each of what `load` makes."""
+    with traced(endpoint, {**only_pids(pids), "network": WAYS[way]}) as agent:
+        load()
         wait_quiet(agent.pid)
         before = runs_of(agent.pid)
-        load = wrk(server.port, seconds, close=True)
+        number = load()
         wait_quiet(agent.pid)
         spent = used(before, runs_of(agent.pid))
-    return sum(one.nanoseconds for one in spent.values()) / load.requests / 1e3
+    return sum(one.nanoseconds for one in spent.values()) / number / 1e3
 
 
-def connection_costs(rounds: int, seconds: int) -> dict[str, list[float]]:
-    with counting_receiver() as receiver, nginx() as server, statistics_on():
-        one = partial(bpf_time, server, receiver.endpoint, seconds)
-        return interleave({OFF: partial(one, False), ON: partial(one, True)}, rounds)
+def datagrams(program: subprocess.Popen[str]) -> int:
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write(f"{DATAGRAMS}\n")
+    program.stdin.flush()
+    program.stdout.readline()
+    return DATAGRAMS
+
+
+def costs_of(rounds: int, seconds: int) -> dict[str, list[float]]:
+    """Return what a connection, a request and a datagram take, by way."""
+    sending = [sys.executable, str(ROOT / "benchmarks" / "programs" / "send_datagrams.py")]
+    with (
+        counting_receiver() as receiver,
+        nginx() as server,
+        statistics_on(),
+        subprocess.Popen(sending, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender,
+    ):
+        loads: dict[str, tuple[Iterable[int], Callable[[], int]]] = {
+            "connection": (server.pids, lambda: wrk(server.port, seconds, close=True).requests),
+            "request": (server.pids, lambda: wrk(server.port, seconds).requests),
+            "datagram": ([sender.pid], lambda: datagrams(sender)),
+        }
+        taken = interleave(
+            {
+                f"a {what}, {way}": partial(bpf_time, pids, receiver.endpoint, way, load)
+                for what, (pids, load) in loads.items()
+                for way in WAYS
+            },
+            rounds,
+        )
+        sender.communicate()
+    return taken
 
 
 @contextmanager
@@ -110,18 +145,18 @@ def looks(rounds: int, connections: int) -> tuple[int, list[tuple[str | float, .
 
 def main() -> None:
     chosen = options.parse(__doc__, rounds=5, seconds=3)
-    costs = connection_costs(chosen.rounds, chosen.seconds)
+    costs = costs_of(chosen.rounds, chosen.seconds)
     sockets, rows, ledger = looks(chosen.rounds, 200 if chosen.quick else CONNECTIONS)
     found = [int(row[4]) for row in rows]
     checks = [
-        *(Check(f"BPF time a connection, {name}", median(taken), "us") for name, taken in costs.items()),
+        *(Check(f"BPF time of {name}", median(taken), "us") for name, taken in costs.items()),
         Check(f"a sweep of {sockets} sockets", median(float(row[1]) for row in rows), "ms", LIMIT_SWEEP_MS),
         Check("reading the peers", median(float(row[2]) for row in rows), "ms", LIMIT_TAKE_MS),
         Check("sockets that a sweep missed", max(sockets - one for one in found), "", 0),
         Check("measurements over network.tcp.peers", ledger[Entry.TCP_PEER_LIMIT], ""),
         Check("measurements without room", ledger[Entry.TCP_PEERS_FULL], "", 0),
     ]
-    samples = {"us_per_connection": costs, "looks": rows}
+    samples = {"us": costs, "looks": rows}
     publish(Result("network", checks, [Table("looks", COLUMNS, rows)], samples), chosen.folder)
 
 

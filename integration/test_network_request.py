@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -32,6 +34,7 @@ StartAgent = Callable[..., Traced]
 
 RTT, MIN_RTT, AGAIN = "ebpf.tcp.rtt", "ebpf.tcp.min_rtt", "ebpf.tcp.retransmits"
 WAIT, FIRST_BYTE = "ebpf.request.wait.duration", "ebpf.response.time_to_first_byte"
+ACCEPT = "ebpf.request.accept.duration"
 LATE = 0.4
 """Seconds by which programs are late. On a wire without delay everything else takes far less."""
 
@@ -79,11 +82,12 @@ class Talk:
     visitor: Puppet
     server: Puppet
     address: str
+    bound: str = "::"
     asks: object = None
     serves: object = None
 
     def __post_init__(self) -> None:
-        self.port = self.server.do("listen", "::", free_port(), 16)
+        self.port = self.server.do("listen", self.bound, free_port(), 16)
         self.mark = new_mark()
         self.asked = 0
         self.asked_at = 0.0
@@ -124,8 +128,8 @@ class Talk:
 
 
 @pytest.fixture
-def talk(traced: Traced, visitor: Puppet, server: Puppet) -> Callable[[str], Talk]:
-    return lambda address=SERVICES: Talk(traced, visitor, server, address)
+def talk(traced: Traced, visitor: Puppet, server: Puppet) -> Callable[..., Talk]:
+    return lambda address=SERVICES, bound="::": Talk(traced, visitor, server, address, bound)
 
 
 @pytest.mark.fast
@@ -162,16 +166,31 @@ def test_a_slow_network(talk: Callable[[str], Talk], address: str, version: str)
 
 
 @pytest.mark.fast
-def test_a_server_that_accepts_late(talk: Callable[[], Talk], networks: Networks) -> None:
-    """It shows in the wait, and not in the network's numbers."""
-    one = talk()
+@pytest.mark.parametrize(
+    ("address", "bound", "reads_late"),
+    [(SERVICES, SERVICES, 0), (SERVICES, "::", 2 * LATE), ("fd00:231:7::2", "::", 0)],
+    ids=["IPv4", "IPv4 by IPv6, read late", "IPv6"],
+)
+def test_a_server_that_accepts_late(
+    talk: Callable[..., Talk], address: str, bound: str, reads_late: float
+) -> None:
+    """It shows in the wait, exactly, and not in the network's numbers; what came after is told apart."""
+    one = talk(address, bound)
     one.connect()
     length = one.ask()
+    one.visitor.finish()
     one.server.do("sleep", LATE)
+    accepting = time.time()
     one.accept()
+    accepted = time.time()
+    one.server.do("sleep", reads_late)
+    one.visitor.begin("sleep", 0)
     one.answer(length)
     (client,), (server,) = one.spans(CLIENT), one.spans(SERVER)
-    assert LATE - TICKS <= server.attributes[WAIT] < server.start / 1e9 - one.asked_at
+    assert LATE <= server.attributes[ACCEPT] < accepted - one.asked_at
+    assert LATE + reads_late <= server.attributes[WAIT] < server.start / 1e9 - one.asked_at
+    assert server.attributes[WAIT] - server.attributes[ACCEPT] < server.start / 1e9 - accepting
+    assert ACCEPT not in client.attributes
     assert client.attributes[FIRST_BYTE] >= LATE
     assert WAIT not in client.attributes
     for span in (client, server):
@@ -179,6 +198,23 @@ def test_a_server_that_accepts_late(talk: Callable[[], Talk], networks: Networks
     assert server.attributes[FIRST_BYTE] < LATE
     (made,) = one.children()
     assert made.duration < LATE * 1e9
+
+
+def test_a_request_whose_end_comes_once_it_was_accepted(talk: Callable[[], Talk]) -> None:
+    """It has waited since that end alone, and in no queue."""
+    one = talk()
+    one.connect()
+    head = f"GET /?n={one.mark} HTTP/1.1\r\nHost: a\r\n\r\n"
+    one.visitor.do("say", one.asks, head[:20])
+    one.server.do("sleep", LATE)
+    one.accept()
+    one.visitor.do("say", one.asks, head[20:])
+    one.asked = 1
+    one.visitor.begin("sleep", 0)
+    one.answer(len(head))
+    (server,) = one.spans(SERVER)
+    assert server.attributes.get(WAIT, 0) < LATE - TICKS
+    assert ACCEPT not in server.attributes
 
 
 @pytest.mark.fast
@@ -194,6 +230,7 @@ def test_a_server_that_reads_late(talk: Callable[[], Talk]) -> None:
     waits = [span.attributes.get(WAIT, 0) for span in one.spans(SERVER)]
     assert waits[3] >= LATE - TICKS
     assert max(*waits[:3], waits[4]) < LATE - TICKS
+    assert not [span for span in one.spans(SERVER) if ACCEPT in span.attributes]
     assert all(span.attributes[MIN_RTT] < LATE / 2 for span in one.spans(CLIENT))
 
 
@@ -279,3 +316,17 @@ def test_more_connections_than_there_is_room_for(
     one.accept()
     one.answer(one.ask())
     assert len(one.children()) == 1
+
+
+def test_more_connections_that_are_accepted_late_than_there_is_room_for(start_agent: StartAgent) -> None:
+    """connects_full: their clients have connected before the agent was there, and take no room."""
+    room, number = 64, 200
+    with Puppet() as server, ExitStack() as stack:
+        port = server.do("listen", "127.0.0.1", free_port(), number)
+        for _ in range(number):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(b"GET")
+        traced = start_agent(config={**OBSERVED, "capture": {"connections": room}})
+        before = traced.agent.ledger()["connects_full"]
+        server.do("accept", number)
+        assert traced.agent.ledger()["connects_full"] - before >= number - room, "at once: others connect too"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.request import urlopen
 
 import pytest
@@ -74,6 +77,54 @@ def test_what_is_asked_after_the_answer_has_no_parent(
     _believed(two, str(last.port))
     verdict = judged(traced, one, f"{two.port}/{last.port}", 6, at_once)
     assert verdict.orphans == {f"{name} client": REQUESTS}, str(verdict)
+
+
+def _client_hello() -> bytes:
+    sent = ssl.MemoryBIO()
+    session = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="a.test")
+    with suppress(ssl.SSLWantReadError):
+        session.do_handshake()
+    return sent.read()
+
+
+def _say(port: int, words: bytes) -> None:
+    """Say something, give the server the time to read it, and close."""
+    with socket.create_connection(("127.0.0.1", port)) as one:
+        one.sendall(words)
+        time.sleep(LONGER_THAN_QUIET)
+
+
+COUNTED: dict[str, bytes] = {
+    "a request": b"GET /walk/0/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "TLS": _client_hello(),
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)),
+    "no HTTP": b"\x00\x01 what is this",
+    "an upgrade": b"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", COUNTED)
+def test_a_jvm_that_serves_what_cannot_be_counted_is_believed_no_longer(
+    traced: Traced, hop: Hops, said: str
+) -> None:
+    """For good: its workers' questions have no parent. They have, where it was a request as any other."""
+    one, two, last = hop("threaded-0"), _java(hop, "JavaLoopHop"), hop("threaded-1")
+    _believed(two, str(last.port))
+    _say(two.port, COUNTED[said])
+    _believed(two, str(last.port))
+    verdict = judged(traced, one, f"{two.port}/{last.port}", 6, 1)
+    assert verdict.orphans == ({} if said == "a request" else {"JavaLoopHop client": REQUESTS}), str(verdict)
+
+
+def test_a_client_that_goes_away_makes_a_jvm_earn_belief_anew(traced: Traced, hop: Hops) -> None:
+    one, two, last = hop("threaded-0"), _java(hop, "JavaLoopHop"), hop("threaded-1")
+    path = f"{two.port}/{last.port}"
+    _believed(two, str(last.port))
+    _say(two.port, b"GET /walk/0/")
+    verdict = judged(traced, one, path, 6, 1)
+    assert verdict.orphans == {"JavaLoopHop client": REQUESTS}, str(verdict)
+    _believed(two, str(last.port))
+    assert not judged(traced, one, path, 6, 1).orphans
 
 
 @pytest.mark.parametrize("name", ["JavaHop", "JavaLoopHop"])

@@ -33,7 +33,7 @@ from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.clock import boot_to_unix_ns
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.injection import INJECT
-from otel_ebpf.kernel.ladder import TCP_STATE
+from otel_ebpf.kernel.ladder import TCP_STATE, TCP_SWEEP, UDP_CLOSE, UDP_IO
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from otel_ebpf.kernel.likeness import Likenesses
@@ -97,6 +97,7 @@ def attach_request(
         started_threads=config.traces.started_threads,
         network_part=config.traces.network and config.traces.enabled,
         network_tcp=config.network.tcp.enabled and config.metrics.enabled and metrics,
+        network_udp=config.network.udp and config.metrics.enabled and metrics,
         tcp_connections=config.network.tcp.connections,
         tcp_peers=config.network.tcp.peers,
         inject=inject,
@@ -252,9 +253,11 @@ class Agent:
         )
 
     def _make_tcp(self, attached: Attached) -> TcpHealth | None:
-        """Make what counts TCP's health, and have it begin, where that is wanted and can be had."""
+        """Make what counts TCP's health and UDP, and have it begin, where that is wanted and can be had."""
         standing = {one.capability for one in attached.standings if one.rung}
-        if self._metrics is None or not self._config.network.tcp.enabled or TCP_STATE not in standing:
+        tcp = self._config.network.tcp.enabled and TCP_STATE in standing
+        udp = self._config.network.udp and standing & {UDP_IO, UDP_CLOSE, TCP_SWEEP}
+        if self._metrics is None or not (tcp or udp):
             return None
         metrics = TcpMetrics(self._metrics.instruments)
         peers = TcpPeers(attached.maps)

@@ -384,6 +384,13 @@ class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the network does to the observed services."""
 
     tcp: Annotated[TcpMetrics, Meta(description="TCP's health, by service and peer.")] = TcpMetrics()
+    udp: Annotated[
+        bool,
+        Meta(
+            description="The `ebpf.udp` metrics, where `metrics.enabled`; their ports count as peers. "
+            "See docs/network.md."
+        ),
+    ] = True
 
 
 class Instrumented(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -95,6 +95,7 @@ def examine(config: Config) -> Report:
                 connections=64,
                 processes=64,
                 network_tcp=config.network.tcp.enabled and config.metrics.enabled,
+                network_udp=config.network.udp and config.metrics.enabled,
                 tcp_connections=64,
                 tcp_peers=16,
                 tls=config.tls.enabled,

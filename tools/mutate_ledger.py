@@ -30,7 +30,7 @@ CAUGHT, MISSED, ELSEWHERE = "caught", "MISSED", "only in a guest"
 _OBJECTS = (
     *("control", "process", "tcp_state", "tcp_reset", "tcp_sweep"),
     *("tcp_socket_trace", "tcp_syscall", "tls_library"),
-    *("resolver", "dns_socket_trace"),
+    *("resolver", "dns_socket_trace", "udp_socket_trace", "udp_close", "accept"),
 )
 _GUEST_ONLY = ("iterator_io.h", "tcp_kprobe.bpf.c", "tcp_trampoline.bpf.c")
 # A column that is in no total, for what is counted under the number of no entry.

@@ -57,8 +57,7 @@ static __noinline struct connection *open_connection(struct sock *sk, __u32 leng
 	}
 	identify_tcp(conn, sk, length, sending);
 	note_established(conn, sk, sending);
-	if (header->role == ROLE_CLIENT)
-		meet_connection(conn, sk);
+	meet_connection(conn, sk);
 	if (header->flags & CAPTURE_ROLE_GUESSED)
 		distrust(bpf_get_current_pid_tgid() >> 32);
 	if (is_own(header->connection)) {

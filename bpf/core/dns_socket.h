@@ -8,13 +8,6 @@
 
 #define DNS_PORT 53
 
-/* Programs of dns_socket_trace.bpf.c, by their place in a map for tail calls. */
-enum dns_program {
-	DNS_SEND = 0,
-	DNS_RECEIVE = 1,
-	DNS_PROGRAMS,
-};
-
 /* The port of the peer; of a UDP socket that is not connected 0, and of any other socket none. */
 static __always_inline bool may_be_dns(const struct sock *sk, __u16 *port)
 {

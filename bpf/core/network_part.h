@@ -41,8 +41,9 @@ static __always_inline bool has_network_part(const struct connection *conn)
 	return network_part && conn->record.header.transport == TRANSPORT_TCP;
 }
 
-/* A client's connection is met, with its first bytes. What it sends again from when it was made on, is its first
- * request's: that may have been sent before the hook. */
+/* A connection is met, with its first bytes. What a client sends again from when it was made on, is its first
+ * request's: that may have been sent before the hook. What a server reads is what had come before it accepted, if
+ * nothing has come since. */
 static __always_inline void meet_connection(struct connection *conn, struct sock *sk)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
@@ -51,9 +52,21 @@ static __always_inline void meet_connection(struct connection *conn, struct sock
 	if (!network_part)
 		return;
 	take_connect(&connect, (__u64)sk);
+	if (connect.received && connect.received != (__u32)TCP_FIELD(tp, bytes_received))
+		return;
 	conn->connect_start = connect.start;
 	conn->connect_end = connect.end;
 	conn->retransmits = connect.end ? connect.retransmits : TCP_FIELD(tp, total_retrans);
+}
+
+/* Of the first request that had come before its connection was accepted, when it came is known to the microsecond.
+ * Over TLS that was a handshake's. */
+static __always_inline void settle_accepted(struct connection *conn, __u64 now)
+{
+	if (conn->tls.phase == TLS_NONE && !conn->exchanges)
+		conn->record.waited = (now - conn->connect_start) / 1000;
+	else
+		conn->connect_start = conn->connect_end = 0;
 }
 
 /* An exchange begins; `now`: when its first byte passed. A client has nothing to send before that. */
@@ -65,6 +78,8 @@ static __noinline int begin_network_part(struct connection *conn, __u64 now)
 		return 0;
 	conn->retransmits = TCP_FIELD(tp, total_retrans);
 	conn->record.waited = had_waited(conn, now);
+	if (conn->connect_end)
+		settle_accepted(conn, now);
 	return 0;
 }
 

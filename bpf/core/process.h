@@ -199,6 +199,14 @@ static __always_inline bool admitted_port(const struct process_control *process,
 	return !process->include_ports || rules->include & process->include_ports;
 }
 
+/* Whether what TCP or UDP did is to be counted: what the rules say later, user space looks at. */
+static __always_inline bool is_counted(const struct process_control *process, __u16 port)
+{
+	if (!process || process->verdict == VERDICT_UNKNOWN)
+		return true;
+	return process->verdict != VERDICT_OFF && admitted_port(process, port);
+}
+
 /* The same of a connection. Where the socket is not known the port may be any: user space decides of what
  * comes without one. */
 static __always_inline bool admitted(const struct process_control *process,

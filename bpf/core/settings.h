@@ -26,6 +26,7 @@ const volatile __u32 tls_left_out = 0; /* whether any process may have LEFT_OUT_
 const volatile __u32 follow_started = 1; /* traces.started_threads */
 const volatile __u32 network_part = 1; /* traces.network */
 const volatile __u32 network_tcp = 0; /* network.tcp.enabled */
+const volatile __u32 network_udp = 0; /* network.udp */
 const volatile __u32 network_peers = 2048; /* network.tcp.peers */
 const volatile __u32 injects = 0; /* whether traceparent is written into requests: core/inject.h */
 const volatile __u64 tick = 10000000; /* nanoseconds of one of the kernel's jiffies */

@@ -123,16 +123,12 @@ static __always_inline void learn_owner(struct tcp_socket *socket, struct sock *
 	}
 }
 
-/* Of what the rules leave out nothing is counted. What they say later, user space looks at. */
+/* Of what the rules leave out nothing is counted. */
 static __always_inline bool is_wanted(const struct tcp_socket *socket)
 {
-	struct process_control *process = bpf_map_lookup_elem(&processes, &socket->process);
-
 	if (socket->ignored || !socket->process)
 		return false;
-	if (!process || process->verdict == VERDICT_UNKNOWN)
-		return true;
-	return process->verdict != VERDICT_OFF && admitted_port(process, socket->port);
+	return is_counted(bpf_map_lookup_elem(&processes, &socket->process), socket->port);
 }
 
 static __always_inline bool keep_socket(struct sock *sk, const struct tcp_socket *socket)

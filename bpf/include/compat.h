@@ -80,6 +80,20 @@ static __always_inline struct pt_regs *current_registers(struct task_struct **ta
 	return (struct pt_regs *)bpf_task_pt_regs(*task);
 }
 
+/* What a socket has dropped. UDP's counts apart for pairs of NUMA nodes from 6.18 on. */
+static __always_inline __u32 drops_of(struct sock *sk)
+{
+	struct numa_drop_counters *counters;
+
+	if (bpf_core_field_exists(sk->sk_drop_counters)) {
+		counters = BPF_CORE_READ(sk, sk_drop_counters);
+		if (counters)
+			return BPF_CORE_READ(counters, drops0.counter) +
+			       BPF_CORE_READ(counters, drops1.counter);
+	}
+	return BPF_CORE_READ(sk, sk_drops.counter);
+}
+
 /* Which buffers an iov_iter names: numbering and encoding changed in 5.14 and 6.4. */
 enum iterator_kind {
 	ITERATOR_FLAT, /* one user buffer, from 6.0 (fcb14cb1bdac) */

@@ -77,10 +77,17 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+struct numa_drop_counters {
+	atomic_t drops0;
+	atomic_t drops1;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
 	atomic_t sk_drops;
+	struct numa_drop_counters *sk_drop_counters;
+	__u8 sk_userlocks;
 	__u8 sk_shutdown;
 	struct socket *sk_socket;
 	__u16 sk_type;
@@ -121,6 +128,7 @@ struct tcp_sock {
 	__u32 srtt_us; /* eighths of a microsecond */
 	struct minmax rtt_min; /* us, of net.ipv4.tcp_min_rtt_wlen seconds; all ones: never measured */
 	__u32 total_retrans;
+	__u64 tcp_mstamp; /* us, CLOCK_MONOTONIC: of what TCP did last */
 	__u32 lsndtime; /* jiffies */
 };
 
@@ -303,8 +311,12 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
 	(((struct tcp_sock *)bpf_rdonly_cast(tp, bpf_core_type_id_kernel(struct tcp_sock)))->field)
 #define SOCKET_FIELD(sk, field) \
 	(((struct sock *)bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock)))->field)
+#define SOCKET_BITS(sk, field) \
+	BPF_CORE_READ_BITFIELD((struct sock *)bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock)), \
+			       field)
 #else
 #define SOCKET_FIELD(sk, field) BPF_CORE_READ(sk, field)
+#define SOCKET_BITS(sk, field) BPF_CORE_READ_BITFIELD_PROBED(sk, field)
 #define TCP_FIELD(tp, field) BPF_CORE_READ(tp, field)
 #endif
 #if defined(__TARGET_ARCH_x86)
@@ -401,6 +413,8 @@ struct user_mmsghdr {
 #define AF_INET 2
 #define AF_INET6 10
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_BINDPORT_LOCK 8 /* of sk_userlocks: the program has chosen the port */
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define MSG_PEEK 2

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers of the system calls that move bytes through sockets (64-bit callers). */
+/* Numbers of the system calls that move bytes through sockets, or accept them (64-bit callers). */
 #ifndef OTEL_EBPF_SYSCALLS_H
 #define OTEL_EBPF_SYSCALLS_H
 
@@ -9,11 +9,13 @@
 #define NR_READV 19
 #define NR_WRITEV 20
 #define NR_SENDFILE 40
+#define NR_ACCEPT 43
 #define NR_SENDTO 44
 #define NR_RECVFROM 45
 #define NR_SENDMSG 46
 #define NR_RECVMSG 47
 #define NR_SPLICE 275
+#define NR_ACCEPT4 288
 #define NR_RECVMMSG 299
 #define NR_SENDMMSG 307
 #define NR_PREADV2 327
@@ -25,10 +27,12 @@
 #define NR_WRITEV 66
 #define NR_SENDFILE 71
 #define NR_SPLICE 76
+#define NR_ACCEPT 202
 #define NR_SENDTO 206
 #define NR_RECVFROM 207
 #define NR_SENDMSG 211
 #define NR_RECVMSG 212
+#define NR_ACCEPT4 242
 #define NR_RECVMMSG 243
 #define NR_SENDMMSG 269
 #define NR_PREADV2 286

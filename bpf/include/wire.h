@@ -70,7 +70,7 @@ enum capture_flag {
 	CAPTURE_HTTP1 = 1 << 7, /* the kernel has followed an earlier exchange on it to its end */
 	CAPTURE_FIRST = 1 << 8, /* the first exchange behind a handshake that was reported */
 	CAPTURE_WRITTEN = 1 << 9, /* WRITTEN_BYTES of its request were not the application's */
-	CAPTURE_CONNECTED = 1 << 10, /* the first exchange of a connection whose making was seen */
+	CAPTURE_CONNECTED = 1 << 10, /* a connection's first exchange, with how it was made or accepted */
 };
 
 /* A traceparent and its line end: TCP counts it, so the positions behind it do too. */
@@ -159,12 +159,12 @@ struct exchange_record {
 	__u64 response_end; /* time of the last byte of the response */
 	__u64 request_bytes;
 	__u64 response_bytes; /* interim (1xx) responses included */
-	__u32 waited; /* us that the request had been there when it was read, to the tick: core/network_part.h */
+	__u32 waited; /* us that the request had been there when it was read: core/network_part.h */
 	__u32 rtt; /* us, TCP's smoothed one at the end of the exchange; 0: not known */
 	__u32 rtt_min; /* us, the least one of the last minutes */
 	__u32 retransmits; /* segments that this end sent again during the exchange */
-	__u64 connect_start; /* with CAPTURE_CONNECTED: time of the call that connects */
-	__u64 connect_end; /* time at which the connection was there */
+	__u64 connect_start; /* with CAPTURE_CONNECTED: time of the call that connects; of a server, the request's */
+	__u64 connect_end; /* time at which the connection was there, or accepted */
 	__u32 request_head; /* length of the HTTP/1 head in bytes, 0 if it was not followed to its end */
 	__u32 response_head; /* the same, of the final response, interim heads before it included */
 	__u16 request_captured;
@@ -375,6 +375,7 @@ enum tcp_kind {
 	TCP_ACCEPTED = 2,
 	TCP_CONNECT = 3, /* its attempts to connect, by how they ended */
 	TCP_LISTENING = 4,
+	UDP_SOCKETS = 5, /* of a port, whoever the peer is */
 	TCP_OVERFLOW = 1 << 7, /* flag: all peers of the kind for which there was no room */
 };
 
@@ -402,13 +403,13 @@ struct tcp_histogram {
 struct tcp_peer {
 	struct tcp_histogram rtt;
 	struct tcp_histogram time; /* that connections lasted, or attempts took */
-	__u64 sent; /* bytes of payload, each once */
+	__u64 sent; /* bytes of payload, each once; of UDP too */
 	__u64 received;
 	__u64 retransmits; /* segments */
 	__u32 resets_sent;
 	__u32 resets_received;
 	__u32 active; /* connections that the sweep found open */
-	__u32 overflows; /* connections that a full queue had no room for */
+	__u32 overflows; /* connections that a full queue had no room for; of UDP datagrams that were dropped */
 };
 
 /* Map `ports`: port -> the rules that name it. */

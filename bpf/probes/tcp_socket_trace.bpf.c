@@ -8,7 +8,7 @@
  */
 #define TRUSTED_REGISTERS /* by a cast */
 #define TRUSTED_SOCKETS /* the tracepoints are newer than what it takes */
-#include "../core/dns_socket.h"
+#include "../core/dns_programs.h"
 #include "../core/event.h"
 #include "../core/syscall_io.h"
 #include <bpf/bpf_tracing.h>
@@ -64,23 +64,33 @@ static __always_inline void on_moved(struct sock *sk, __u32 length, bool sending
 	release(conn);
 }
 
-/* By enum dns_program. Filled by user space where lookups are followed: what is said to port 53 is no HTTP. */
+/* udp_socket_trace.bpf.c's, by enum socket_call. Filled by user space where UDP is counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, DNS_PROGRAMS);
+	__uint(max_entries, SOCKET_CALLS);
 	__type(key, __u32);
 	__type(value, __u32);
-} dns_programs SEC(".maps");
+} udp_programs SEC(".maps");
+
+/* Returns where nobody takes it, or it may be TCP's payload; then false. What is said to port 53 is no HTTP. */
+static __always_inline bool hands_over(void *ctx, const struct sock *sk, enum socket_call call)
+{
+	bool udp = sk->sk_protocol == IPPROTO_UDP;
+
+	if (udp)
+		bpf_tail_call(ctx, &udp_programs, call); /* which goes on with the other */
+	if (udp || sk->__sk_common.skc_dport == bpf_htons(DNS_PORT)) {
+		bpf_tail_call(ctx, &dns_programs, call);
+		return true;
+	}
+	return false;
+}
 
 SEC("?tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int result, int flags)
 {
-	__u16 port;
-
-	if (may_be_dns(sk, &port)) {
-		bpf_tail_call(ctx, &dns_programs, DNS_SEND); /* goes on where there is none */
+	if (hands_over(ctx, sk, SOCKET_SEND))
 		return 0;
-	}
 	if (result > 0)
 		on_moved(sk, result, true);
 	return 0;
@@ -89,12 +99,8 @@ int BPF_PROG(sock_send_length, struct sock *sk, int result, int flags)
 SEC("?tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int result, int flags)
 {
-	__u16 port;
-
-	if (may_be_dns(sk, &port)) {
-		bpf_tail_call(ctx, &dns_programs, DNS_RECEIVE);
+	if (hands_over(ctx, sk, SOCKET_RECEIVE))
 		return 0;
-	}
 	if (result < 0 || flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	if (result)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * All TCP sockets that processes have, in whatever network namespace, each with its process: an iterator over
- * the files of all tasks (5.8), run by user space. One over sockets (iter/tcp) knows neither the process nor
+ * All sockets of TCP and UDP that processes have, in whatever network namespace, each with its process: an iterator
+ * over the files of all tasks (5.8), run by user space. One over sockets (iter/tcp) knows neither the process nor
  * other namespaces than the reader's.
  */
 #include "../core/tcp_visit.h"
+#include "../core/udp_drops.h"
 
 char LICENSE[] SEC("license")
 = "Dual BSD/GPL";
@@ -23,7 +24,9 @@ int sweep_files(struct bpf_iter__task_file *ctx)
 		return 0;
 	socket = BPF_CORE_READ(file, private_data);
 	sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
-	if (sk && is_tcp(sk))
+	if (sk && network_tcp && is_tcp(sk))
 		visit_socket(sk, task, *sweep);
+	else if (sk && network_udp && is_udp(sk))
+		visit_datagrams(sk, task);
 	return 0;
 }

@@ -1,4 +1,4 @@
-"""What was told of TCP's health, and what the kernel itself counts."""
+"""What was told of TCP's health and of UDP, and what the kernel itself counts."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class Told:
 
     backend: Backend
     service: str
+    protocol: str = "tcp"
 
     def series(self, name: str) -> Series:
-        """Return the newest point of each series of `ebpf.tcp.{name}`."""
+        """Return the newest point of each series of `ebpf.{protocol}.{name}`."""
         newest: Series = {}
-        for metric in self.backend.receiver.metrics(f"ebpf.tcp.{name}"):
+        for metric in self.backend.receiver.metrics(f"ebpf.{self.protocol}.{name}"):
             if metric.resource.get("service.name") == self.service:
                 for point in metric.points:
                     newest[tuple(sorted(point.attributes.items()))] = point
@@ -71,3 +72,11 @@ def socket_counters(within: Sequence[str], port: int, *, local: bool) -> list[di
         one["rtt"] = float((re.search(r" rtt:([0-9.]+)/", line) or [0, 0])[1]) / 1000
         found.append(one)
     return found
+
+
+def socket_drops(within: Sequence[str], port: int) -> int:
+    """Return what /proc/net/udp and udp6 say that the sockets of a port have dropped."""
+    words = [*within, "cat", "/proc/net/udp", "/proc/net/udp6"]
+    shown = subprocess.run(words, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
+    lines = (line.split() for line in shown.splitlines())
+    return sum(int(line[-1]) for line in lines if line[1].endswith(f":{port:04X}"))

@@ -77,8 +77,8 @@ def encode_span(span: Span) -> bytes:
 
 def _encode_part(part: NetworkPart) -> bytes:
     """Encode the network's part: of most requests the same three attributes."""
-    rtt, rtt_min, first_byte, waited, retransmits, looked_up = part
-    if waited or retransmits or looked_up or not (rtt and rtt_min and first_byte):
+    rtt, rtt_min, first_byte, waited, retransmits, looked_up, accepted = part
+    if waited or retransmits or looked_up or accepted or not (rtt and rtt_min and first_byte):
         return attribute_block(_ATTRIBUTE, part_attributes(part))
     return _THREE(_RTT_HEAD, rtt / 1e6, _MIN_HEAD, rtt_min / 1e6, _FIRST_HEAD, first_byte / 1e9)
 

@@ -17,6 +17,7 @@ from otel_ebpf.kernel.climb import Setup, climb
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.injection import INJECT, SOCKETS_MAX, Injection, unfitness
 from otel_ebpf.kernel.ladder import (
+    ACCEPT,
     CONTROL,
     DNS_PACKETS,
     LADDERS,
@@ -26,6 +27,8 @@ from otel_ebpf.kernel.ladder import (
     TCP_RESET,
     TCP_SWEEP,
     TLS,
+    UDP_CLOSE,
+    UDP_IO,
     Ladders,
 )
 from otel_ebpf.kernel.libbpf import TestRunOptions, keys_of, libbpf
@@ -59,6 +62,7 @@ _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/p
 _COARSE_CLOCK: Final = 6  # CLOCK_MONOTONIC_COARSE, whose step is the kernel's tick
 _WINDOW_MINIMUM: Final = 1024
 _WORD_SLACK: Final = 32  # bpf/core/connection.h
+_DROPPING: Final = 4096  # UDP sockets that have dropped something: rare
 _BESIDE: Final = (TLS, RESOLVER, *RUNTIMES)
 """Loaded beside the payload's programs, which take the verifier longest: they use control's maps alone."""
 
@@ -106,7 +110,7 @@ class Attacher:
             "connects": request.connections if request.network_part else 1,
             "processes": request.processes,
             "records": request.ring_bytes,
-            **_tcp_entries(request),
+            **_network_entries(request),
             "injecting": SOCKETS_MAX if inject else 1,
         }
         standings = []
@@ -117,18 +121,8 @@ class Attacher:
             return Setup(self.directory, constants, shared, entries, _data_end(request) + _WORD_SLACK)
 
         def stand(capability: str) -> tuple[Standing, BpfObject | None]:
-            if capability == TLS and not request.tls:
-                return Standing(TLS, "", "switched off: tls.enabled", ()), None
-            if capability in (TCP_RESET, TCP_SWEEP) and not request.network_tcp:
-                return Standing(
-                    capability, "", "switched off: network.tcp.enabled, or nobody takes metrics", ()
-                ), None
-            if capability in RUNTIMES and not request.runtimes:
-                return Standing(capability, "", "switched off: traces.runtimes", ()), None
-            if capability == RESOLVER and not request.dns:
-                return Standing(RESOLVER, "", "switched off: dns.enabled", ()), None
-            if capability == DNS_PACKETS and not request.dns_packets:
-                return Standing(DNS_PACKETS, "", "switched off: dns.packets", ()), None
+            if keys := _switched_off(capability, request):
+                return Standing(capability, "", f"switched off: {keys}", ()), None
             demanded = request.rung if capability == PAYLOAD else None
             return climb(capability, self.ladders[capability], demanded, setup())
 
@@ -265,19 +259,39 @@ def _constants(request: Attach) -> dict[str, int]:
         "follow_started": int(request.started_threads),
         "network_part": int(request.network_part),
         "network_tcp": int(request.network_tcp),
+        "network_udp": int(request.network_udp),
         "network_peers": request.tcp_peers,
         "agent_namespace_device": namespace.st_dev if inside else 0,
         "agent_namespace_inode": namespace.st_ino if inside else 0,
     }
 
 
-def _tcp_entries(request: Attach) -> dict[str, int]:
-    """Return the sizes of the maps for TCP's health, which all kernels keep in memory from the start."""
-    peers = request.tcp_peers + OVERFLOW_ROOM if request.network_tcp else 1
+def _switched_off(capability: str, request: Attach) -> str:
+    """Return which keys leave a capability out; "" for none."""
+    tcp, udp, nobody = request.network_tcp, request.network_udp, ", or nobody takes metrics"
+    wanted: dict[str, tuple[bool, str]] = {
+        TLS: (request.tls, "tls.enabled"),
+        RESOLVER: (request.dns, "dns.enabled"),
+        DNS_PACKETS: (request.dns_packets, "dns.packets"),
+        ACCEPT: (request.network_part, "traces.network"),
+        TCP_RESET: (tcp, f"network.tcp.enabled{nobody}"),
+        TCP_SWEEP: (tcp or udp, f"network.tcp.enabled and network.udp{nobody}"),
+        **dict.fromkeys((UDP_IO, UDP_CLOSE), (udp, f"network.udp{nobody}")),
+        **dict.fromkeys(RUNTIMES, (request.runtimes, "traces.runtimes")),
+    }
+    on, keys = wanted.get(capability, (True, ""))
+    return "" if on else keys
+
+
+def _network_entries(request: Attach) -> dict[str, int]:
+    """Return the sizes of the maps for the network's metrics, which are in memory from the start."""
+    wanted = request.network_tcp or request.network_udp
+    peers = request.tcp_peers + OVERFLOW_ROOM if wanted else 1
     return {
         "tcp_sockets": request.tcp_connections if request.network_tcp else 1,
         "tcp_peers_even": peers,
         "tcp_peers_odd": peers,
+        "udp_drops": min(request.tcp_connections, _DROPPING) if request.network_udp else 1,
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otel_ebpf.kernel.bpf_object import BpfObject
+from otel_ebpf.kernel.cgroup_root import open_root
 from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
 from otel_ebpf.kernel.ladder import Rung
 from otel_ebpf.kernel.messages import Refusal, Standing
@@ -90,6 +91,10 @@ def _attach(rung: Rung, name: str, programs: Sequence[str], setup: Setup) -> Bpf
         loaded.load(set(programs), rung.attach_type)
         if rung.handed_over_by:
             _have_handed_over(rung.handed_over_by, programs, loaded, setup)
+        elif rung.to_cgroups:
+            with open_root() as root:
+                for program in programs:
+                    loaded.attach_cgroup(program, root)
         elif not rung.by_request:
             for program in programs:
                 loaded.attach(program)

@@ -7,14 +7,13 @@ sockets that nothing else holds.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from otel_ebpf.kernel.bpf_object import BpfObject
+from otel_ebpf.kernel.cgroup_root import cgroup_root, open_root
 from otel_ebpf.kernel.climb import Setup
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.ladder import BASELINE, MODERN
@@ -26,9 +25,7 @@ INJECT: Final = "inject"
 SOCKETS_MAX: Final = 16384  # INJECTED_MAX, bpf/probes/inject.bpf.c
 _RELEASED_AT_ONCE: Final = 4096  # as many as the queue holds
 _PROGRAMS: Final = frozenset({"take_clients", "write_context", "forget_socket"})
-_ROOT_INODE: Final = 1  # of every file system that kernfs makes
 _ALL: Final = 1 << 64
-_MOUNTS: Final = Path("/proc/self/mountinfo")
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 # Where the payload is seen in TCP's own functions, sockets in a map of sockets send by others: those must be
@@ -49,7 +46,7 @@ def unfitness(setup: Setup) -> str:
     Asked before anything else is loaded: hooks that count bytes are spared what they need for it.
     """
     try:
-        _cgroup_root()
+        cgroup_root()
         with closing(_load(setup, "inject_trial", frozenset({"write_trial"}))) as loaded:
             loaded.attach_to_map("write_trial", "trial_sockets")
             fault = find_fault(loaded.map_fd("trial_sockets"))
@@ -82,11 +79,8 @@ class Injection:
         self._sockets, self._let_go = loaded.map_fd("inject_sockets"), loaded.map_fd("let_go")
         loaded.attach_to_map("write_context", "inject_sockets")
         loaded.attach("forget_socket")
-        cgroup = os.open(_cgroup_root(), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            loaded.attach_cgroup("take_clients", cgroup)
-        finally:
-            os.close(cgroup)
+        with open_root() as root:
+            loaded.attach_cgroup("take_clients", root)
 
     def release(self) -> None:
         """Give the sockets of connections that were let go back to TCP."""
@@ -152,15 +146,3 @@ def _constants(inject: Inject) -> dict[str, int]:
         "sampled_always": int(inject.sampled_below >= _ALL),
         "sampled_below": min(inject.sampled_below, _ALL - 1),
     }
-
-
-def _cgroup_root() -> Path:
-    """Return where the unified hierarchy of cgroups is mounted. Raises `KernelError`."""
-    for line in _MOUNTS.read_text().splitlines():
-        before, _, behind = line.partition(" - ")
-        if behind.startswith("cgroup2 "):
-            root = Path(before.split()[4])
-            if root.stat().st_ino != _ROOT_INODE:
-                raise KernelError(f"{root} is a container's part of the cgroups: use --cgroupns=host")
-            return root
-    raise KernelError("no cgroup2 is mounted, by which connections are told of")

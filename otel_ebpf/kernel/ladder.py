@@ -37,6 +37,7 @@ class Rung:
     trials: tuple[str, ...] = ()
     attach_type: int = 0  # enum bpf_attach_type, where it is another than the sections say
     by_request: bool = False  # its programs are run, or attached to files, when that is asked for
+    to_cgroups: bool = False  # its programs are attached to the root of the cgroups
     handed_over_by: str = ""  # map of another object, whose programs go on with these, in this order
 
 
@@ -49,8 +50,11 @@ RESOLVER = "resolver"
 DNS_PACKETS = "dns_packets"
 CONTROL = "control"
 TCP_STATE = "tcp_state"
+ACCEPT = "accept"
 TCP_RESET = "tcp_reset"
 TCP_SWEEP = "tcp_sweep"
+UDP_IO = "udp_io"
+UDP_CLOSE = "udp_close"
 RUNTIMES = (
     "go_runtime",
     "nginx_runtime",
@@ -92,11 +96,29 @@ LADDERS: Ladders = {
         Rung("tp_btf", TCP_STATE, ("state_btf", "destroy_btf"), ""),
         Rung("raw_tracepoint", TCP_STATE, ("state_raw", "destroy_raw"), ""),
     ),
+    ACCEPT: (
+        Rung(
+            "cgroup",
+            ACCEPT,
+            ("accepts_ipv4", "accepts_ipv6"),
+            "each accepted connection pays; accepts that take no address and io_uring's are not seen",
+            to_cgroups=True,
+        ),
+    ),
     TCP_RESET: (
         Rung("tp_btf", TCP_RESET, ("sent_btf", "received_btf"), ""),
         Rung("raw_tracepoint", TCP_RESET, ("sent_raw", "received_raw"), ""),
     ),
     TCP_SWEEP: (Rung("iterator", TCP_SWEEP, ("sweep_files",), "each open file of the host, once an export"),),
+    UDP_CLOSE: (
+        Rung(
+            "cgroup",
+            UDP_CLOSE,
+            ("udp_closes",),
+            "each internet socket of the host pays when it is closed",
+            to_cgroups=True,
+        ),
+    ),
     PAYLOAD: (
         Rung(
             "trampoline",
@@ -167,6 +189,25 @@ LADDERS: Ladders = {
             "",
             attach_type=UPROBE_MULTI,
             by_request=True,
+        ),
+    ),
+    UDP_IO: (
+        Rung(
+            "tail_call",
+            "udp_socket_trace",
+            ("udp_send_length", "udp_recv_length"),
+            "each socket call of UDP pays about 0.1 us",
+            (),
+            (MODERN,),
+            handed_over_by="udp_programs",
+        ),
+        Rung(
+            "socket_trace",
+            "udp_socket_trace",
+            ("udp_send_length", "udp_recv_length"),
+            "each socket call runs a program, those of UDP pay about 0.1 us",
+            (),
+            (MODERN,),
         ),
     ),
     DNS_PACKETS: (

@@ -48,6 +48,7 @@ class Attach:
     started_threads: bool = True  # whether threads that a serving thread starts may serve its request
     network_part: bool = True  # whether exchanges tell of the network's part in them
     network_tcp: bool = True
+    network_udp: bool = True
     tcp_connections: int = 65536
     tcp_peers: int = 2048
     inject: Inject | None = None

@@ -78,12 +78,12 @@ class Exchange(NamedTuple):
     response_end: int
     request_bytes: int
     response_bytes: int
-    waited: int  # microseconds, to the kernel's tick; 0: less than two, or not known
+    waited: int  # microseconds; 0: less than two of the kernel's ticks, or not known
     rtt: int  # microseconds; 0: not known
     rtt_min: int  # the same
     retransmits: int
-    connect_start: int  # with `Capture.CONNECTED`
-    connect_end: int
+    connect_start: int  # with `Capture.CONNECTED`; of a server, when the request had come
+    connect_end: int  # or was accepted
     request_head: int
     response_head: int
     request_captured: int

@@ -1,4 +1,4 @@
-"""What the kernel side has added up of TCP's health, by process and peer: bpf/core/tcp_peer.h.
+"""What the kernel side has added up of TCP's health, by process and peer, and of UDP: bpf/core/tcp_peer.h.
 
 There are two maps. Hooks fill one; taking what it has begins by pointing them to the other, which returns
 once no hook uses the first any more: nothing is read in the middle, and nothing is lost.
@@ -40,6 +40,7 @@ class TcpKind(IntEnum):
     ACCEPTED = 2
     CONNECT = 3
     LISTENING = 4
+    UDP = 5
 
 
 class Measured(NamedTuple):
@@ -69,7 +70,7 @@ class TcpPeer(NamedTuple):
     resets_sent: int
     resets_received: int
     active: int  # connections that the sweep found open
-    overflows: int  # connections that a full queue had no room for
+    overflows: int  # connections that a full queue had no room for; of UDP datagrams that were dropped
 
 
 class TcpPeers:

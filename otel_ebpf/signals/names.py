@@ -64,6 +64,7 @@ LEDGER_REASON = "reason"
 DNS_LOOKUP = "ebpf.dns.lookup.duration"
 DNS_RETRIES = "ebpf.dns.retries"
 DNS_TRUNCATIONS = "ebpf.dns.truncations"
+REQUEST_ACCEPT = "ebpf.request.accept.duration"
 REQUEST_WAIT = "ebpf.request.wait.duration"
 TCP_CONNECTION_ACTIVE = "ebpf.tcp.connection.active"
 TCP_CONNECTION_DURATION = "ebpf.tcp.connection.duration"
@@ -78,6 +79,8 @@ TCP_RTT = "ebpf.tcp.rtt"
 TIME_TO_FIRST_BYTE = "ebpf.response.time_to_first_byte"
 TLS_HANDSHAKE_DURATION = "ebpf.tls.handshake.duration"
 TRACE_UNPARENTED = "ebpf.trace.unparented"
+UDP_DROPS = "ebpf.udp.drops"
+UDP_IO = "ebpf.udp.io"
 RUNTIME = "runtime"  # the language of the process, as in telemetry.sdk.language
 ROLE = "role"  # which end of the connection: client or server
 
@@ -103,6 +106,7 @@ ATTRIBUTES = frozenset(
         NETWORK_TRANSPORT,
         NETWORK_TYPE,
         OTEL_METRIC_OVERFLOW,
+        REQUEST_ACCEPT,
         REQUEST_WAIT,
         ROLE,
         RUNTIME,
@@ -148,6 +152,8 @@ METRICS = frozenset(
         TCP_RTT,
         TLS_HANDSHAKE_DURATION,
         TRACE_UNPARENTED,
+        UDP_DROPS,
+        UDP_IO,
     }
 )
 
@@ -190,6 +196,7 @@ __all__ = [
     "PROCESS_MEMORY_USAGE",
     "PROCESS_THREAD_COUNT",
     "PROCESS_UNIX_FILE_DESCRIPTOR_COUNT",
+    "REQUEST_ACCEPT",
     "REQUEST_WAIT",
     "ROLE",
     "RUNTIME",
@@ -212,6 +219,8 @@ __all__ = [
     "TLS_PROTOCOL_VERSION",
     "TLS_RESUMED",
     "TRACE_UNPARENTED",
+    "UDP_DROPS",
+    "UDP_IO",
     "URL_FULL",
     "URL_PATH",
     "URL_QUERY",

@@ -35,6 +35,7 @@ from otel_ebpf.signals.span import Span, SpanKind
 _logger = logging.getLogger(__name__)
 
 _UNKNOWN = int(Role.UNKNOWN)
+_SERVER = int(Role.SERVER)
 _CLIENT = int(SpanKind.CLIENT)
 _TLS = int(Capture.TLS)
 _CONNECTED = int(Capture.CONNECTED)
@@ -132,7 +133,7 @@ class SignalStage:
         """
         counts = self._counts
         counts[_SEEN] += 1
-        waited = rtt = rtt_min = retransmits = looked_up = 0
+        waited = rtt = rtt_min = retransmits = looked_up = accepted = 0
         try:
             (
                 record, value, start, answered, end, _, _,
@@ -147,7 +148,9 @@ class SignalStage:
             if type(record) is Exchange:
                 waited, rtt, rtt_min = record.waited, record.rtt, record.rtt_min
                 retransmits = record.retransmits
-                if record.flags & _CONNECTED:
+                if record.flags & _CONNECTED and record.vantage.role == _SERVER:
+                    accepted = record.connect_end - record.connect_start
+                elif record.flags & _CONNECTED:
                     looked_up = self._recent.take(record)
         except Exception:
             counts[_FAILED] += 1
@@ -164,12 +167,13 @@ class SignalStage:
                     ),
                 ),
                 looked_up,
+                accepted,
             )  # fmt: skip
         else:
             first_byte = answered - start if answered > start else 0
-            part = (rtt, rtt_min, first_byte, waited, retransmits, looked_up) if self._network else None
-            self._operations.called(call, service, part)
-        if record.flags & _CONNECTED and service not in self._self_traced:
+            part = (rtt, rtt_min, first_byte, waited, retransmits, looked_up, accepted)
+            self._operations.called(call, service, part if self._network else None)
+        if record.flags & _CONNECTED and not accepted and service not in self._self_traced:
             self._connects.called(call, service)
         if record.flags & _TLS:
             self.handshakes.called(call)
@@ -180,10 +184,11 @@ class SignalStage:
         self._counts[_SEEN] += len(alike)
         self._take(alike)
 
-    def _take(self, alike: Sequence[Again], looked_up: int = 0) -> None:
+    def _take(self, alike: Sequence[Again], looked_up: int = 0, accepted: int = 0) -> None:
         """Count each, and make its span. One loop: a call for each step of it would cost as much again.
 
-        `looked_up` is what a lookup took that one of them has waited for, in nanoseconds.
+        In nanoseconds: `looked_up` is what a lookup took that one of them has waited for, `accepted` how long
+        one had waited when its connection was accepted.
         """
         counts, emit, sample, span_of = self._counts, self._emit, self._sample, self._span
         record = self._metrics.record if self._metrics is not None else None
@@ -215,7 +220,7 @@ class SignalStage:
                     context = (trace_id, span_id, parent_id, flags, source)
                     if told:
                         first_byte = answered - start if answered > start else 0
-                        network = (rtt, rtt_min, first_byte, waited, retransmits, looked_up)
+                        network = (rtt, rtt_min, first_byte, waited, retransmits, looked_up, accepted)
                     emit(span_of(plan, begun, begun + duration, address, port, context, network))
                     counts[_SPAN] += 1
                 else:

@@ -1,4 +1,4 @@
-"""The metrics of TCP's health, of what the kernel side has added up by peer.
+"""The metrics of TCP's health and of UDP, of what the kernel side has added up by peer.
 
 `network.peer.address` is the other end's; `server.port` is the listening side's port, at both ends: no
 ephemeral port is in a series. Connections that a service made and those that it accepted are told apart by
@@ -65,6 +65,8 @@ class TcpMetrics:
         self._active: Numbers = instruments.number(
             names.TCP_CONNECTION_ACTIVE, "{connection}", "Open connections.", Kind.UP_DOWN_COUNTER
         )
+        self._udp_io = sums(names.UDP_IO, "By", "Payload of datagrams that programs sent or have received.")
+        self._udp_drops = sums(names.UDP_DROPS, "{datagram}", "Datagrams that a socket had no room for.")
         self._durations: Histograms = instruments.histogram(
             names.TCP_CONNECTION_DURATION, "s", "Duration of connections, once they end.", DURATION_BOUNDS
         )
@@ -80,6 +82,9 @@ class TcpMetrics:
             port: Attributes = ((names.SERVER_PORT, peer.port),)
             _add(self._overflows, service, OVERFLOW if peer.overflow else port, peer.overflows)
             return
+        if peer.kind is TcpKind.UDP:
+            self._count_datagrams(service, peer)
+            return
         who: Attributes = (
             (names.NETWORK_PEER_ADDRESS, address_text(_INET6, peer.address)),
             (names.SERVER_PORT, peer.port),
@@ -88,6 +93,12 @@ class TcpMetrics:
             self._count_attempts(service, peer, who)
         else:
             self._count_connections(service, peer, who)
+
+    def _count_datagrams(self, service: Service, peer: TcpPeer) -> None:
+        port: Attributes = ((names.SERVER_PORT, peer.port),) if peer.port else ()
+        _add(self._udp_io, service, OVERFLOW if peer.overflow else port + _TRANSMIT, peer.sent)
+        _add(self._udp_io, service, OVERFLOW if peer.overflow else port + _RECEIVE, peer.received)
+        _add(self._udp_drops, service, OVERFLOW if peer.overflow else port, peer.overflows)
 
     def _count_attempts(self, service: Service, peer: TcpPeer, who: Attributes) -> None:
         if peer.error:

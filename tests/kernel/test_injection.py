@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_ebpf.kernel import injection
+from otel_ebpf.kernel import cgroup_root, injection
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.injection import INJECT
@@ -86,7 +86,7 @@ def test_a_fault_costs_this_and_nothing_else(monkeypatch: pytest.MonkeyPatch) ->
 def test_without_a_hierarchy_of_cgroups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found too late, when the rest is attached: nothing of it stays."""
     monkeypatch.setattr(injection, "find_fault", lambda _: "")
-    monkeypatch.setattr(injection, "_cgroup_root", lambda: "/nowhere")
+    monkeypatch.setattr(cgroup_root, "cgroup_root", lambda: "/nowhere")
     attacher, before = Attacher(), len(os.listdir("/proc/self/fd"))
     try:
         assert "/nowhere" in attach(attacher, RUNGS[0]).refusals[0].reason
@@ -100,7 +100,7 @@ def test_in_a_container_s_own_cgroups(monkeypatch: pytest.MonkeyPatch, tmp_path:
     """By whose root the connections of others are not told of."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"30 23 0:26 / {tmp_path} rw - cgroup2 cgroup2 rw\n")
-    monkeypatch.setattr(injection, "_MOUNTS", mounts)
+    monkeypatch.setattr(cgroup_root, "_MOUNTS", mounts)
     attacher = Attacher()
     try:
         assert attach(attacher, RUNGS[0]).refusals[0].reason.endswith("use --cgroupns=host")

@@ -12,7 +12,7 @@ import pytest
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.bpf_object import BpfObject
 from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
-from otel_ebpf.kernel.ladder import DNS_PACKETS, LADDERS, PAYLOAD, Rung
+from otel_ebpf.kernel.ladder import DNS_PACKETS, LADDERS, PAYLOAD, UDP_IO, Rung
 from otel_ebpf.kernel.libbpf import libbpf
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Walk, Walked
 from tests.kernel.build import with_object
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.guest
 
 SMALL = {"ring_bytes": 65536, "connections": 64, "processes": 64}
 OLD = tuple(map(int, platform.release().split(".")[:2])) < (6, 3)
-MISSING = {DNS_PACKETS} if OLD else set()  # its tracepoints are newer
+MISSING = {DNS_PACKETS, UDP_IO} if OLD else set()  # their tracepoints are newer
 RUNGS = os.environ.get("OTEL_EBPF_TEST_RUNGS", "socket_trace,syscall").split(",")
 
 

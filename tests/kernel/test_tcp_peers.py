@@ -11,7 +11,17 @@ import pytest
 
 from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.bpf_object import OBJECTS
-from otel_ebpf.kernel.ladder import BASELINE, LADDERS, MODERN, PAYLOAD, TCP_RESET, TCP_STATE, TCP_SWEEP
+from otel_ebpf.kernel.ladder import (
+    BASELINE,
+    LADDERS,
+    MODERN,
+    PAYLOAD,
+    TCP_RESET,
+    TCP_STATE,
+    TCP_SWEEP,
+    UDP_CLOSE,
+    UDP_IO,
+)
 from otel_ebpf.kernel.messages import Attach, Attached, Detach, Sweep
 from otel_ebpf.kernel.tcp_peers import BUCKETS, PEER, PEER_KEY, TcpKind, TcpPeers
 from otel_ebpf.signals.tcp_metrics import CONNECT_BOUNDS, DURATION_BOUNDS, RTT_BOUNDS
@@ -102,11 +112,14 @@ def test_each_rung_counts_the_same(rung, variant):
 def test_switched_off_nothing_is_attached_and_little_is_reserved():
     attacher = Attacher()
     try:
-        attached = attacher.handle(Attach(processes=64, connections=64, network_tcp=False, tls=False))
-        off = [one for one in attached.standings if one.capability in (TCP_RESET, TCP_SWEEP)]
-        assert [(one.rung, one.cost) for one in off] == [
-            ("", "switched off: network.tcp.enabled, or nobody takes metrics")
-        ] * 2
+        without = Attach(processes=64, connections=64, network_tcp=False, network_udp=False, tls=False)
+        costs = {one.capability: one.cost for one in attacher.handle(without).standings if not one.rung}
+        for keys, names in {
+            "network.tcp.enabled": (TCP_RESET,),
+            "network.udp": (UDP_IO, UDP_CLOSE),
+            "network.tcp.enabled and network.udp": (TCP_SWEEP,),
+        }.items():
+            assert {costs[name] for name in names} == {f"switched off: {keys}, or nobody takes metrics"}
         attacher.handle(Sweep())
     finally:
         attacher.handle(Detach())

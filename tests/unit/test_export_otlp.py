@@ -104,7 +104,7 @@ def test_a_span_is_what_the_sdk_makes_of_it(kind: SpanKind, error: bool, parent:
     assert comparable(decoded(span)) == comparable(expected)
 
 
-@given(st.tuples(*[st.integers(0, 2) | st.integers(0, 0xFFFFFFFF)] * 6))
+@given(st.tuples(*[st.integers(0, 2) | st.integers(0, 0xFFFFFFFF)] * 7))
 def test_the_network_s_part_is_what_the_sdk_makes_of_it(part: NetworkPart) -> None:
     span = SPAN._replace(network=part)
     expected = by_the_sdk(span).resource_spans[0].scope_spans[0].spans[0]

@@ -161,7 +161,10 @@ def test_the_network_s_part_is_its_own() -> None:
     assert assert_same([first, other]) == 1
     way = Way()
     way.take(first, other)
-    assert [one.network for one in way.spans] == [(250, 90, 200, 7000, 0, 0), (300, 90, 900, 9000, 2, 0)]
+    assert [one.network for one in way.spans] == [
+        (250, 90, 200, 7000, 0, 0, 0),
+        (300, 90, 900, 9000, 2, 0, 0),
+    ]
 
 
 def test_a_connection_s_first_exchange_is_always_read() -> None:

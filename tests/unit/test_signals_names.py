@@ -35,10 +35,12 @@ TCP = {
     "ebpf.tcp.connection.active",
     "ebpf.tcp.connection.duration",
 }
+UDP = {"ebpf.udp.io", "ebpf.udp.drops"}
 NETWORK_PART = {
     "ebpf.tcp.min_rtt",
     "ebpf.dns.lookup.duration",
     "ebpf.request.wait.duration",
+    "ebpf.request.accept.duration",
     "ebpf.response.time_to_first_byte",
 }
 OWN = {
@@ -51,6 +53,7 @@ OWN = {
     "runtime",
     *PLAIN,
     *TCP,
+    *UDP,
     *NETWORK_PART,
 }
 

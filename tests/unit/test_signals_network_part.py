@@ -8,7 +8,7 @@ import pytest
 from signals_support import BOOT_TO_UNIX, CLIENT, INET6, SECOND, SHOP, Bench, attributes, call, ipv4, record
 from test_signals_lookups import lookup
 
-from otel_ebpf.kernel.records import Capture, Exchange, Lookup
+from otel_ebpf.kernel.records import Capture, Exchange, Lookup, Role
 from otel_ebpf.kernel.vantage import Vantage
 from otel_ebpf.signals.network_part import NetworkPart, part_attributes
 from otel_ebpf.signals.recent_lookups import RECENT_NS, RecentLookups
@@ -27,13 +27,14 @@ def spans_of(bench: Bench, *records: Exchange) -> list[Span]:
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        ((0, 0, 0, 0, 0, 0), {}),
-        ((250, 0, 0, 0, 0, 0), {"ebpf.tcp.rtt": 0.00025}),
-        ((0, 90, 0, 0, 0, 0), {"ebpf.tcp.min_rtt": 0.00009}),
-        ((0, 0, 7_000_000, 0, 0, 0), {"ebpf.response.time_to_first_byte": 0.007}),
-        ((0, 0, 0, 2_000, 0, 0), {"ebpf.request.wait.duration": 0.002}),
-        ((0, 0, 0, 0, 3, 0), {"ebpf.tcp.retransmits": 3}),
-        ((0, 0, 0, 0, 0, 40_000_000), {"ebpf.dns.lookup.duration": 0.04}),
+        ((0, 0, 0, 0, 0, 0, 0), {}),
+        ((250, 0, 0, 0, 0, 0, 0), {"ebpf.tcp.rtt": 0.00025}),
+        ((0, 90, 0, 0, 0, 0, 0), {"ebpf.tcp.min_rtt": 0.00009}),
+        ((0, 0, 7_000_000, 0, 0, 0, 0), {"ebpf.response.time_to_first_byte": 0.007}),
+        ((0, 0, 0, 2_000, 0, 0, 0), {"ebpf.request.wait.duration": 0.002}),
+        ((0, 0, 0, 0, 3, 0, 0), {"ebpf.tcp.retransmits": 3}),
+        ((0, 0, 0, 0, 0, 40_000_000, 0), {"ebpf.dns.lookup.duration": 0.04}),
+        ((0, 0, 0, 0, 0, 0, 5_000_000), {"ebpf.request.accept.duration": 0.005}),
     ],
 )
 def test_only_what_is_known_is_told(part: NetworkPart, expected: dict[str, object]) -> None:
@@ -48,6 +49,16 @@ def test_a_server_s_span() -> None:
     assert found["ebpf.tcp.retransmits"] == 1
     assert found["ebpf.request.wait.duration"] == 0.002
     assert found["ebpf.response.time_to_first_byte"] == 1e-6
+
+
+def test_a_connection_that_was_accepted_late() -> None:
+    """It has the same flag as a client's that was made, and is no span."""
+    late = CONNECTED | {"role": int(Role.SERVER), "waited": 9_000}
+    bench = Bench()
+    (span,) = spans_of(bench, record(**late))
+    assert attributes(span)["ebpf.request.accept.duration"] == 0.003
+    assert attributes(span)["ebpf.request.wait.duration"] == 0.009
+    assert "connect_seen" not in bench.counts()
 
 
 def test_switched_off_nothing_is_told() -> None:

@@ -132,6 +132,21 @@ def test_attempts_and_turned_away_connections() -> None:
     }
 
 
+def test_datagrams() -> None:
+    """By the port that serves, where one does, and direction; of peers nothing."""
+    counted, kind = Counted(), TcpKind.UDP
+    out, into = (("network.io.direction", "transmit"),), (("network.io.direction", "receive"),)
+    port, over = (("server.port", 80),), (("otel.metric.overflow", True),)
+    counted.metrics.count(SERVICE, peer(kind=kind, address=bytes(16), sent=5, overflows=2))
+    counted.metrics.count(SERVICE, peer(kind=kind, address=bytes(16), sent=3, received=7, port=0))
+    counted.metrics.count(SERVICE, peer(kind=kind, address=bytes(16), sent=1, overflows=4, overflow=True))
+    found = counted.collect()
+    io = {key: point.value for key, point in found["ebpf.udp.io"].items()}
+    assert io == {port + out: 5, out: 3, into: 7, over: 1}
+    assert {key: point.value for key, point in found["ebpf.udp.drops"].items()} == {port: 2, over: 4}
+    assert found.keys() == {"ebpf.udp.io", "ebpf.udp.drops"}
+
+
 def test_what_is_over_a_limit_is_one_series() -> None:
     """The kernel's and user space's own."""
     counted, over = Counted(limit=3), (("otel.metric.overflow", True),)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+UDP_SEGMENT = 103  # include/uapi/linux/udp.h
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE = 19, 20, 2  # include/uapi/linux/tcp.h
 
 made: list[socket.socket] = []
@@ -149,11 +150,68 @@ def fork_each(port: int, number: int) -> None:
         listening[-1].accept()[0].close()
 
 
+def datagrams(address: str, port: int, number: int) -> list[int]:
+    """Make UDP sockets, bound unless the port is 0: the first to it, the others to the ports behind it."""
+    found = []
+    for index in range(number):
+        new = socket.socket(_family(address), socket.SOCK_DGRAM)
+        if port:
+            new.bind((address, port + index))
+        found.append(_keep(new))
+    return found
+
+
+def reach(numbers: list[int], address: str, port: int) -> None:
+    """Connect sockets of UDP."""
+    for number in numbers:
+        made[number].connect((address, port))
+
+
+def throw(numbers: list[int], address: str, port: int, length: int, count: int) -> None:
+    """Send so many datagrams; to whom the sockets are connected without an address."""
+    for number in numbers:
+        for _ in range(count):
+            if address:
+                made[number].sendto(bytes(length), (address, port))
+            else:
+                made[number].send(bytes(length))
+
+
+def throw_at_each(numbers: list[int], address: str, port: int, length: int, count: int) -> None:
+    """The same, to so many ports beginning with that."""
+    for number in numbers:
+        for index in range(count):
+            made[number].sendto(bytes(length), (address, port + index))
+
+
+def throw_in_one(numbers: list[int], segment: int, length: int) -> None:
+    """Have the kernel cut what one call sends into datagrams (UDP_SEGMENT)."""
+    for number in numbers:
+        made[number].setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, segment)
+        made[number].send(bytes(length))
+
+
+def catch(numbers: list[int], count: int, length: int) -> int:
+    """Look at so many datagrams and then read them, to this length each; returns the bytes."""
+    found = 0
+    for number in numbers:
+        for _ in range(count):
+            made[number].recv(length, socket.MSG_PEEK)
+            found += len(made[number].recv(length))
+    return found
+
+
+def hold_little(numbers: list[int]) -> None:
+    for number in numbers:
+        made[number].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+
+
 def main() -> None:
     known: dict[str, Callable[..., Any]] = {
         one.__name__: one
         for one in (
             *(listen, accept, connect, attempt, send, receive, end),
+            *(datagrams, reach, throw, throw_at_each, throw_in_one, catch, hold_little),
             *(say, hear, sleep, close, hang_up, reset, restore, visit_each, fork_each),
         )
     }

@@ -15,6 +15,9 @@ public final class JavaLoopHop {
     private static final byte[] ANSWER =
             "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nend\n".getBytes(StandardCharsets.US_ASCII);
 
+    private static final ByteBuffer SWITCHES =
+            StandardCharsets.US_ASCII.encode("HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\n\r\n");
+
     private static boolean late;
 
     public static void main(String[] words) throws IOException {
@@ -59,6 +62,10 @@ public final class JavaLoopHop {
 
     private static void serve(SocketChannel channel, String target) {
         try {
+            if (target.equals("/upgrade")) {
+                channel.write(SWITCHES.duplicate());
+                return;
+            }
             if (late) {
                 channel.write(ByteBuffer.wrap(ANSWER));
             }
