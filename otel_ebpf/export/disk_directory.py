@@ -48,6 +48,14 @@ class QueueDirectory:
                 os.close(self._descriptor)
                 self._descriptor = None
 
+    def delete(self, name: str) -> None:
+        """Delete a store's file. Raises StoreError."""
+        try:
+            for part in ("", "-wal"):  # SQLite deletes a log whose file is not there
+                (self.path / f"{name}{part}").unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"it cannot be deleted: {error.strerror}") from error
+
     def set_aside(self, name: str, suffix: str) -> Path:
         """Rename a store's file; return its new path. One that was set aside before is replaced.
 

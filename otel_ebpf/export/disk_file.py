@@ -29,7 +29,7 @@ SAY_SECONDS: Final = 300.0
 """Between two lines that say why the disk cannot be used."""
 
 _DROPPED: Final = "%d %s were dropped from the disk queue: %s"
-_UNUSABLE: Final = "the disk queue in %s could not be used %d times, the last because: %s; %s wait in memory"
+_UNUSABLE: Final = "%d times the disk queue in %s could not be used, the last because: %s; %s wait in memory"
 
 
 class DiskFile:
@@ -88,7 +88,8 @@ class DiskFile:
             if not rows:
                 why = "they are not in the file any more"
                 self._give_up(store, store.last, store.items, self._books.disk_corrupt, why)
-            elif damaged := [*takewhile(lambda row: row.body is None, rows)]:
+                return None
+            if damaged := [*takewhile(lambda row: row.body is None, rows)]:
                 why = "what is in the file is not what was written"
                 self._give_up(store, damaged[-1].number, _items(damaged), self._books.disk_corrupt, why)
             elif old := [*takewhile(self._is_old, rows)]:
@@ -104,7 +105,7 @@ class DiskFile:
     def _give_up(self, store: Store, last: int, items: int, entry: int, why: str) -> None:
         lost = min(items, store.items)
         self._drop(entry, lost, why)
-        self._do(lambda store: store.remove(last, lost))
+        self._remove(last, lost)
 
     def _joined(self, store: Store, rows: Sequence[Row]) -> Batch | None:
         """Return one request: requests of one repeated field, put end to end, are one with all of them."""
@@ -119,7 +120,19 @@ class DiskFile:
         """Take a batch that is settled off the disk."""
         row = batch.row
         self._take_off(batch)
-        self._do(lambda store: store.remove(row, batch.items))
+        self._remove(row, batch.items)
+
+    def _remove(self, last: int, items: int) -> None:
+        self._do(lambda store: store.remove(last, items))
+        if self._do(Store.is_done_with):
+            self._do(self._begin_anew)
+
+    def _begin_anew(self, store: Store) -> None:
+        """Give the room of an empty file back, which on a full disk no deletion of rows does."""
+        self._directory.delete(self._name)
+        store.close()
+        self._store = None
+        self._next_opening = 0.0
 
     def _take_off(self, batch: Batch) -> None:
         """Enter that a batch is in memory alone."""

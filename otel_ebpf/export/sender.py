@@ -135,7 +135,7 @@ class Sender:
             return self._current
 
     def _deliver(self, batch: Batch) -> bool:
-        """Send `batch` until it is settled or kept; False when the time to stop ran out first."""
+        """Send `batch` until it is settled or kept; False when it is time to stop."""
         attempted = False
         while self._pause():
             if attempted and monotonic() - batch.born > self._age:
@@ -149,7 +149,7 @@ class Sender:
             kept = self._keep(batch)
             self._postpone(outcome, kept)
             if kept:
-                return True
+                return not self._stopping.is_set()
         return False
 
     def _keep(self, batch: Batch) -> bool:

@@ -173,15 +173,12 @@ class Store:
         with self._transaction():
             deleted = self._connection.execute("DELETE FROM batch WHERE number <= ?", (last,))
         self.rows = self.rows - deleted.rowcount if last < self.last else 0
-        if self.rows == 0:
-            self._shrink()
 
-    def _shrink(self) -> None:
-        """Give the room of an empty file back to the file system."""
+    def is_done_with(self) -> bool:
+        """Whether nothing is needed of the file, which is large, or could not be told so."""
         with _translated():
-            if self._number("PRAGMA page_count") * self._page_size > _LARGE_FILE:
-                self._connection.execute("VACUUM")
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            large = self._number("PRAGMA page_count") * self._page_size > _LARGE_FILE
+            return self._done >= self.last > 0 and (large or self.rows > 0)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
