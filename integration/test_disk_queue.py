@@ -140,9 +140,10 @@ def test_killed_during_the_outage(outage: Outage) -> None:
         again.agent.stop()
 
 
+@pytest.mark.parametrize("outage", ["grpc"], indirect=True)
 def test_a_disk_queue_without_room(outage: Outage) -> None:
     """export_disk_full: the oldest go, counted, and the rest arrives."""
-    count = 40 * MEMORY
+    count = 24 * MEMORY
     traced = outage.agent(disk={"max_bytes": 1 << 20})
     outage.requests(traced, count)
     lost = traced.agent.ledger()["export_disk_full"]
@@ -153,7 +154,9 @@ def test_a_disk_queue_without_room(outage: Outage) -> None:
         traced.agent.stop()
 
 
-@pytest.mark.parametrize("temporality", ["cumulative", "delta"])
+@pytest.mark.parametrize(
+    ("outage", "temporality"), [("grpc", "cumulative"), ("http/protobuf", "delta")], indirect=["outage"]
+)
 def test_metrics_of_an_agent_that_is_stopped(outage: Outage, temporality: str) -> None:
     """Every interval arrives: the last cumulative count, and the sum of the deltas, are what was done."""
     metrics = {

@@ -71,6 +71,7 @@ class Store:
     def __init__(self, path: Path, limit: int) -> None:
         """Open or make the file at `path`, which grows to `limit` bytes. Raises StoreError."""
         self._done = 0  # rows up to this number are done with, also if they could not be deleted
+        _make(path)
         with _translated(reading=True):
             self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
@@ -114,6 +115,8 @@ class Store:
         """
         number = self.last + 1
         wanted = len(body) // (self._page_size - 4) + 2  # an overflow page's first 4 bytes name the next
+        if wanted > self._pages:
+            raise StoreError("a batch is larger than max_bytes")
         with self._transaction():
             gone, lost = self._evict(wanted, spared)
             self._connection.execute(
@@ -132,7 +135,7 @@ class Store:
             query = f"SELECT number, {_ITEMS} FROM batch WHERE number > ? ORDER BY number LIMIT 1"  # noqa: S608
             row = self._connection.execute(query, (max(self._done, spared),)).fetchone()
             if row is None:
-                raise StoreError("a batch is larger than the queue may be")
+                raise StoreError("a batch does not fit into max_bytes beside the one that is being sent")
             self._connection.execute("DELETE FROM batch WHERE number = ?", (row[0],))
             gone += 1
             lost += row[1]
@@ -196,6 +199,15 @@ class Store:
         """Close the file. Nothing is lost where that is not done."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _make(path: Path) -> None:
+    """Make the file, readable by nobody else, if it is not there; SQLite gives its log the same mode."""
+    try:
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise StoreError(error.strerror or str(error)) from error
 
 
 def _sum(number: int, born: float, items: int, body: bytes) -> int:

@@ -77,7 +77,7 @@ def test_a_full_store_drops_the_oldest_but_those_that_are_spared(path: Path) -> 
 def test_a_batch_that_can_never_fit_changes_nothing(path: Path) -> None:
     with closing(Store(path, LIMIT)) as store:
         store.append(0.0, 1, b"first")
-        with pytest.raises(StoreError, match="larger than the queue"):
+        with pytest.raises(StoreError, match="larger than max_bytes"):
             store.append(0.0, 1, bytes(LIMIT))
         assert [row.body for row in drain(store)] == [b"first"]
 
@@ -93,6 +93,12 @@ def test_a_large_file_is_done_with_when_it_is_empty(path: Path) -> None:
         assert not store.is_done_with()
         drain(store)
         assert store.is_done_with()
+
+
+def test_nobody_else_reads_it(path: Path) -> None:
+    with closing(Store(path, LIMIT)) as store:
+        store.append(0.0, 1, b"x")
+        assert {one.stat().st_mode & 0o777 for one in path.parent.iterdir()} == {0o600}
 
 
 def test_only_one_opens_it(path: Path) -> None:
