@@ -103,7 +103,7 @@ def through(endpoint: str, spans: Sequence[Span], until: Entry, folder: Path | N
 
 
 def main() -> None:
-    chosen = options.parse(__doc__, rounds=5, seconds=1)
+    chosen = options.parse(__doc__, rounds=3, seconds=1)
     spans = real_spans(chosen.seconds)
     found: dict[str, list[Taken]] = {
         name: [] for name in ("without", "with", "control", "written", "drained")
