@@ -31,8 +31,8 @@ from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.signals.span import Span
 
 _SIZE = 24 << 20
-_ROOM = 20_000
-"""Spans that may be in flight: fewer than the bytes of the queue hold."""
+_ROOM = 8_000
+"""Spans that may be in flight: so few that memory is not half full, from when on they go to disk."""
 _AWAY = "http://127.0.0.1:1"
 _LIMIT_SECONDS = 120
 

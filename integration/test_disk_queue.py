@@ -83,7 +83,8 @@ class Outage:
         seen = [one.mark for one in backend.expect(count - lost, port=self.server.port, kind=SERVER)]
         bursts = range(0, count, MEMORY // 2)
         made = [f"{self.mark}-{done}-{number}" for done in bursts for number in range(MEMORY // 2)]
-        assert seen == [mark for mark in made if mark in frozenset(seen)]
+        came = frozenset(seen)
+        assert seen == [mark for mark in made if mark in came]
         assert seen[-MEMORY:] == made[-MEMORY:]
 
 
