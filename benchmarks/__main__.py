@@ -20,6 +20,7 @@ NAMES = (
     "bpf_cost",
     "trap",
     "network",
+    "disk_queue",
     "memory",
     "switching",
     "overhead",

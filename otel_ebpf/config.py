@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from otel_ebpf.config_export import Export
 from otel_ebpf.config_places import Containers, Kubernetes
 
 RULES_MAX = 64
@@ -471,6 +472,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Instrumented()
     )
     redaction: Annotated[Redaction, Meta(description="What is hidden in what is exported.")] = Redaction()
+    export: Annotated[Export, Meta(description="How it leaves the agent, beyond the standard variables.")] = (
+        Export()
+    )
     telemetry: Annotated[Telemetry, Meta(description="What the agent tells of itself.")] = Telemetry()
 
 

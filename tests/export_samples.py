@@ -50,7 +50,7 @@ def balance(ledger: Ledger, books: Books) -> dict[str, int]:
     For when nothing is sent: a batch moves from one column to another in two steps.
     """
     columns = columns_of(ledger, books)
-    seen = ledger.totals()[books.seen]
+    seen = ledger.totals()[books.seen] + ledger.totals()[books.recovered]
     assert seen == sum(columns.values()), (seen, columns)
     assert all(number >= 0 for number in columns.values()), columns
     return columns
@@ -60,7 +60,7 @@ def columns_of(ledger: Ledger, books: Books) -> dict[str, int]:
     """Return the columns of the books that are not zero, at any moment."""
     totals = ledger.totals()
     columns = {name: totals[number] for name, number in books._asdict().items() if name != "unit"}
-    del columns["seen"]
+    del columns["seen"], columns["recovered"]
     return {name: number for name, number in columns.items() if number}
 
 

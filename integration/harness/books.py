@@ -63,6 +63,10 @@ EXPORT_OUTCOMES = (
     "export_rejected",
     "export_shutdown",
     "export_in_flight",
+    "export_disk_full",
+    "export_disk_expired",
+    "export_disk_corrupt",
+    "export_on_disk",
 )
 UNSEEN = (
     "event_unseen_kernel_buffer",
@@ -75,26 +79,26 @@ UNSEEN = (
 """Bytes that passed and could not be read, by reason."""
 
 _RULES = (
-    ("exchange_seen", KERNEL_OUTCOMES),
-    ("piece_seen", PIECE_OUTCOMES),
-    ("exchange_passed", ("reader_exchange",)),
-    ("piece_passed", ("reader_piece",)),
-    ("reader_exchange", PROTOCOL_OUTCOMES),
-    ("signal_seen", CALL_SOURCES),
-    ("signal_seen", SIGNAL_OUTCOMES),
-    ("lookup_seen", LOOKUP_OUTCOMES),
-    ("lookup_passed", ("reader_lookup",)),
-    ("datagram_seen", DATAGRAM_OUTCOMES),
-    ("datagram_passed", ("reader_datagram",)),
-    ("reader_datagram", DATAGRAM_MEANINGS),
-    ("protocol_lookup_seen", ("protocol_lookup_passed", "protocol_lookup_in_flight")),
-    ("signal_lookup_seen", ("reader_lookup", "protocol_lookup_passed")),
-    ("signal_lookup_seen", LOOKUP_SIGNALS),
-    ("signal_connect_seen", CONNECT_SIGNALS),
-    ("export_seen", SPANS),
-    ("export_seen", EXPORT_OUTCOMES),
+    (("exchange_seen",), KERNEL_OUTCOMES),
+    (("piece_seen",), PIECE_OUTCOMES),
+    (("exchange_passed",), ("reader_exchange",)),
+    (("piece_passed",), ("reader_piece",)),
+    (("reader_exchange",), PROTOCOL_OUTCOMES),
+    (("signal_seen",), CALL_SOURCES),
+    (("signal_seen",), SIGNAL_OUTCOMES),
+    (("lookup_seen",), LOOKUP_OUTCOMES),
+    (("lookup_passed",), ("reader_lookup",)),
+    (("datagram_seen",), DATAGRAM_OUTCOMES),
+    (("datagram_passed",), ("reader_datagram",)),
+    (("reader_datagram",), DATAGRAM_MEANINGS),
+    (("protocol_lookup_seen",), ("protocol_lookup_passed", "protocol_lookup_in_flight")),
+    (("signal_lookup_seen",), ("reader_lookup", "protocol_lookup_passed")),
+    (("signal_lookup_seen",), LOOKUP_SIGNALS),
+    (("signal_connect_seen",), CONNECT_SIGNALS),
+    (("export_seen",), SPANS),
+    (("export_seen", "export_recovered"), EXPORT_OUTCOMES),
 )
-_IN_BOOKS = frozenset(name for left, right in _RULES for name in (left, *right))
+_IN_BOOKS = frozenset(name for left, right in _RULES for name in (*left, *right))
 
 
 def total(ledger: Mapping[str, int], names: tuple[str, ...]) -> int:
@@ -114,10 +118,13 @@ def imbalances(ledger: Mapping[str, int]) -> list[str]:
     """
     wrong = []
     for left, right in _RULES:
-        if ledger[left] != total(ledger, right):
-            parts = " + ".join(f"{name} {ledger[name]}" for name in right if ledger[name])
-            wrong.append(f"{left} {ledger[left]} != {parts or 0}")
+        if total(ledger, left) != total(ledger, right):
+            wrong.append(f"{_parts(ledger, left)} != {_parts(ledger, right)}")
     return wrong
+
+
+def _parts(ledger: Mapping[str, int], names: tuple[str, ...]) -> str:
+    return " + ".join(f"{name} {ledger[name]}" for name in names if ledger[name]) or "0"
 
 
 def settled(read: Callable[[], dict[str, int]]) -> dict[str, int]:

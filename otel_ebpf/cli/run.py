@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 
 from otel_ebpf.agent import Agent
-from otel_ebpf.config import ConfigError, load
+from otel_ebpf.config import Config, ConfigError, load
 from otel_ebpf.environment import Environment, read_environment
 from otel_ebpf.export.pipeline import Pipeline, build
-from otel_ebpf.export.settings import ConfigurationError, settings_from
+from otel_ebpf.export.settings import ConfigurationError, DiskSettings, settings_from
 from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.ledger import DESCRIPTIONS, Ledger
@@ -73,7 +73,7 @@ def _run(path: Path | None, environment: Environment, console: bool) -> None:
 
     def pipeline(ledger: Ledger) -> Pipeline:
         queue = dataclasses.replace(settings.queue, age=config.traces.max_age_seconds)
-        return build(dataclasses.replace(settings, queue=queue), ledger.shard)
+        return build(dataclasses.replace(settings, queue=queue, disk=_disk(config)), ledger.shard)
 
     wanted = bool(settings.metrics)
     agent = Agent(config, environment, pipeline, metrics=wanted, new_config=watch.take)
@@ -102,6 +102,11 @@ def _run(path: Path | None, environment: Environment, console: bool) -> None:
     for number in (*_STOPPING, signal.SIGHUP):  # the interpreter's end would have them kill it
         signal.signal(number, signal.SIG_IGN)
     _say_ledger(agent.final_totals)
+
+
+def _disk(config: Config) -> DiskSettings | None:
+    disk = config.export.disk_queue
+    return DiskSettings(disk.directory, disk.max_bytes, disk.max_age_seconds) if disk.directory else None
 
 
 def _say_ledger(totals: list[int]) -> None:

@@ -10,7 +10,7 @@ __all__ = ["POINTS", "SPANS", "Books"]
 
 
 class Books(NamedTuple):
-    """seen = passed + queue_full + failed + expired + rejected + shutdown + in_flight.
+    """What comes (seen, recovered) is what became of it: the sum of all the others.
 
     Plain integers: indexing a list by an IntEnum costs a call.
     """
@@ -24,6 +24,11 @@ class Books(NamedTuple):
     rejected: int
     shutdown: int
     in_flight: int
+    recovered: int
+    disk_full: int
+    disk_expired: int
+    disk_corrupt: int
+    on_disk: int
 
 
 SPANS: Final = Books(
@@ -36,6 +41,11 @@ SPANS: Final = Books(
     int(Entry.EXPORT_REJECTED),
     int(Entry.EXPORT_SHUTDOWN),
     int(Entry.EXPORT_IN_FLIGHT),
+    int(Entry.EXPORT_RECOVERED),
+    int(Entry.EXPORT_DISK_FULL),
+    int(Entry.EXPORT_DISK_EXPIRED),
+    int(Entry.EXPORT_DISK_CORRUPT),
+    int(Entry.EXPORT_ON_DISK),
 )
 
 POINTS: Final = Books(
@@ -48,4 +58,9 @@ POINTS: Final = Books(
     int(Entry.EXPORT_POINTS_REJECTED),
     int(Entry.EXPORT_POINTS_SHUTDOWN),
     int(Entry.EXPORT_POINTS_IN_FLIGHT),
+    int(Entry.EXPORT_POINTS_RECOVERED),
+    int(Entry.EXPORT_POINTS_DISK_FULL),
+    int(Entry.EXPORT_POINTS_DISK_EXPIRED),
+    int(Entry.EXPORT_POINTS_DISK_CORRUPT),
+    int(Entry.EXPORT_POINTS_ON_DISK),
 )

@@ -111,6 +111,14 @@ class MetricQueue:
     def tick(self) -> None:
         """Intervals carry their time; nothing to note."""
 
+    def keep(self, batch: Batch) -> bool:
+        """Keep nothing, as `queue.SpanQueue`."""
+        return False
+
+    def crowded(self) -> bool:
+        """Whether more than half of the room is taken."""
+        return 2 * self._waiting > self._room
+
     def release(self, batch: Batch) -> None:
         """Make room for as many points as the batch had."""
         with self._lock:

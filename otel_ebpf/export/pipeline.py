@@ -14,7 +14,7 @@ from otel_ebpf.export.otlp import encode_span
 from otel_ebpf.export.outcome import Signal
 from otel_ebpf.export.queue import Source, SpanQueue
 from otel_ebpf.export.sender import Sender
-from otel_ebpf.export.settings import ExportSettings, OtlpSettings
+from otel_ebpf.export.settings import ConfigurationError, DiskSettings, ExportSettings, OtlpSettings
 from otel_ebpf.export.throttle import Throttle
 from otel_ebpf.kernel.ledger import Shard
 from otel_ebpf.signals.span import Span
@@ -22,12 +22,18 @@ from otel_ebpf.signals.span import Span
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
 
+    from otel_ebpf.export.disk import DiskQueue
+    from otel_ebpf.export.disk_directory import QueueDirectory
+
 __all__ = ["STOP_SECONDS", "Pipeline", "build"]
 
 logger = getLogger(__name__)
 
 STOP_SECONDS: Final = 1.2
 """What a stop may take: the agent has 2 s to leave, and its probes have to be detached in them."""
+
+WRITE_SECONDS: Final = 0.3
+"""What of it is left to write to disk what was not sent."""
 
 SHOW_SECONDS: Final = 0.2
 """What the console may take beyond that to write its summary."""
@@ -57,6 +63,8 @@ class Pipeline:
         self._settings = settings
         self._new_shard = shard_factory
         self._senders: list[Sender] = []
+        self._directory: QueueDirectory | None = None
+        self._disks: list[DiskQueue] = []
         self._consoles: list[Console] = []
         self._emitters: list[Emit] = []
         self._takers: list[Callable[[MetricsData], None]] = []
@@ -73,6 +81,8 @@ class Pipeline:
         """Start the threads."""
         for console in self._consoles:
             console.start()
+        for disk in self._disks:
+            disk.start()
         for sender in self._senders:
             sender.start()
 
@@ -80,9 +90,11 @@ class Pipeline:
         """Send what can be sent within `deadline_seconds` and count the rest; call it once."""
         deadline = monotonic() + deadline_seconds
         for sender in self._senders:
-            sender.ask_to_stop(deadline)
+            sender.ask_to_stop(deadline - WRITE_SECONDS if self._disks else deadline)
         for sender in self._senders:
             sender.stop()
+        if self._directory is not None:
+            self._directory.release()
         for console in self._consoles:
             console.stop(max(SHOW_SECONDS, deadline - monotonic()))
 
@@ -91,10 +103,28 @@ class Pipeline:
         exporter = exporter_for(signal, settings)
         queue = self._settings.queue
         shard = self._new_shard()
+        if self._settings.disk is not None:
+            source = self._on_disk(source, signal, self._settings.disk, books)
         self._senders.append(
             Sender(source, exporter, books, shard, delay=queue.delay, timeout=settings.timeout, age=queue.age)
         )
         logger.log(INFO, "%s go to %s", books.unit, exporter.target)
+
+    def _on_disk(self, source: Source, signal: Signal, settings: DiskSettings, books: Books) -> DiskQueue:
+        """Return `source` with the queue on disk before it; its library is loaded only if there is one."""
+        try:
+            from otel_ebpf.export.disk import DiskQueue  # noqa: PLC0415
+            from otel_ebpf.export.disk_directory import QueueDirectory  # noqa: PLC0415
+            from otel_ebpf.export.disk_file import DiskFile  # noqa: PLC0415
+        except ImportError as problem:
+            raise ConfigurationError(
+                f"export.disk_queue: this Python is without SQLite: {problem}"
+            ) from problem
+        self._directory = self._directory or QueueDirectory(settings.directory)
+        name, shard = signal.value, self._new_shard()
+        file = DiskFile(self._directory, name, settings, self._settings.queue, books=books, shard=shard)
+        self._disks.append(DiskQueue(source, file))
+        return self._disks[-1]
 
     def add_spans(self, stream: TextIO | None) -> None:
         """Make the ways out that spans have."""

@@ -46,10 +46,12 @@ class Batch:
     """Bytes to give back to the queue when the batch is settled."""
     born: float
     """Monotonic time at which its oldest item was queued, to MARK_INTERVAL seconds, never earlier."""
+    row: int = 0
+    """Number of its last row on disk (`disk`); 0 while it is in memory alone."""
 
 
 class Source(Protocol):
-    """Where a sender gets its batches. All but `wake` are called by the sender's thread."""
+    """Where a sender gets its batches. All but `wake` are called by one thread at a time."""
 
     wake: Event
 
@@ -59,8 +61,14 @@ class Source(Protocol):
     def tick(self) -> None:
         """Called about once a second while batches wait."""
 
+    def keep(self, batch: Batch) -> bool:
+        """Keep a batch that could not be sent, to return it again; False if only the sender has it."""
+
     def release(self, batch: Batch) -> None:
         """Forget a batch that is settled."""
+
+    def crowded(self) -> bool:
+        """Whether more than half of the room is taken."""
 
     def discard(self) -> int:
         """Take nothing more in, drop what is queued, and return how many items that was."""
@@ -142,9 +150,17 @@ class SpanQueue:
             marks.popleft()
         return marks[0][1] if marks else monotonic()
 
+    def keep(self, batch: Batch) -> bool:
+        """Keep nothing: there is no room for what has been taken. See `disk.DiskQueue`."""
+        return False
+
     def release(self, batch: Batch) -> None:
         """Give the bytes of a settled batch back."""
         self._freed_size += batch.size
+
+    def crowded(self) -> bool:
+        """Whether more than half of the room is taken."""
+        return 2 * len(self._items) > self._room or 2 * (self._put_size - self._freed_size) > self._size
 
     def discard(self) -> int:
         """Close the queue, drop what is in it, and return how many spans that was."""

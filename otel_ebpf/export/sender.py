@@ -103,7 +103,8 @@ class Sender:
         with self._settling:
             self._given_up = True
             batch, self._current = self._current, None
-            left = self._source.discard() + (batch.items if batch else 0)
+            lost = batch.items if batch and not self._source.keep(batch) else 0
+            left = self._source.discard() + lost
             self._counts[self._books.shutdown] += left
             self._counts[self._books.in_flight] -= left
         if left:
@@ -134,7 +135,7 @@ class Sender:
             return self._current
 
     def _deliver(self, batch: Batch) -> bool:
-        """Send `batch` until it is settled; False when the time to stop ran out first."""
+        """Send `batch` until it is settled or kept; False when it is time to stop."""
         attempted = False
         while self._pause():
             if attempted and monotonic() - batch.born > self._age:
@@ -145,8 +146,19 @@ class Sender:
             if outcome.verdict is not Verdict.RETRY:
                 self._settle(batch, outcome)
                 return True
-            self._postpone(batch, outcome)
+            kept = self._keep(batch)
+            self._postpone(outcome, kept)
+            if kept:
+                return not self._stopping.is_set()
         return False
+
+    def _keep(self, batch: Batch) -> bool:
+        """Give a batch that cannot be sent back, if the source can keep it: it comes again."""
+        with self._settling:
+            if self._current is batch and self._source.keep(batch):
+                self._current = None
+                return True
+            return False
 
     def _time_for_attempt(self) -> float:
         return max(SMALLEST_TIMEOUT, min(self._timeout, self._deadline - monotonic()))
@@ -167,7 +179,7 @@ class Sender:
             self._source.tick()
         return monotonic() < self._deadline
 
-    def _postpone(self, batch: Batch, outcome: Outcome) -> None:
+    def _postpone(self, outcome: Outcome, kept: bool) -> None:
         delay = self._backoff.next()
         if outcome.delay is not None:
             delay = min(outcome.delay, LONGEST_REQUESTED_DELAY)
@@ -175,13 +187,12 @@ class Sender:
         self._failing = True
         self._unreachable.add(
             1,
-            "%d attempts to send %s to %s failed, the last because: %s; "
-            "trying again in %.1f s, until what is sent is %d s old",
+            "%d attempts to send %s to %s failed, the last because: %s; trying again in %.1f s%s",
             self._books.unit,
             self._exporter.target,
             outcome.message,
             delay,
-            self._age,
+            "; what waits is on disk" if kept else f", until what is sent is {self._age:.0f} s old",
         )
 
     def _settle(self, batch: Batch, outcome: Outcome) -> None:

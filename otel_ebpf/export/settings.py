@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 
 from otel_ebpf.environment import Environment, SignalEnvironment
 
-__all__ = ["ConfigurationError", "ExportSettings", "OtlpSettings", "QueueSettings", "settings_from"]
+__all__ = [
+    "ConfigurationError",
+    "DiskSettings",
+    "ExportSettings",
+    "OtlpSettings",
+    "QueueSettings",
+    "settings_from",
+]
 
 
 class ConfigurationError(ValueError):
@@ -35,6 +42,17 @@ class QueueSettings:
     """Bytes of one request: gRPC servers refuse messages over 4 MiB unless told otherwise."""
     age: float = 300.0
     """Seconds for which a batch is retried, counted from its oldest span."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSettings:
+    """Bounds of the queue on disk: the configuration's `export.disk_queue`."""
+
+    directory: str
+    size: int
+    """Bytes, of each signal."""
+    age: float
+    """Seconds from when it was queued."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,7 @@ class ExportSettings:
     traces_otlp: OtlpSettings = field(default_factory=OtlpSettings)
     metrics_otlp: OtlpSettings = field(default_factory=OtlpSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    disk: DiskSettings | None = None
 
 
 def settings_from(

@@ -121,14 +121,27 @@ class Entry(IntEnum):
     EXPORT_REJECTED = 109
     EXPORT_SHUTDOWN = 110
     EXPORT_IN_FLIGHT = 111
-    EXPORT_POINTS_SEEN = 112
-    EXPORT_POINTS_PASSED = 113
-    EXPORT_POINTS_QUEUE_FULL = 114
-    EXPORT_POINTS_FAILED = 115
-    EXPORT_POINTS_EXPIRED = 116
-    EXPORT_POINTS_REJECTED = 117
-    EXPORT_POINTS_SHUTDOWN = 118
-    EXPORT_POINTS_IN_FLIGHT = 119
+    EXPORT_RECOVERED = 112
+    EXPORT_DISK_FULL = 113
+    EXPORT_DISK_EXPIRED = 114
+    EXPORT_DISK_CORRUPT = 115
+    EXPORT_ON_DISK = 116
+    EXPORT_POINTS_SEEN = 117
+    EXPORT_POINTS_PASSED = 118
+    EXPORT_POINTS_QUEUE_FULL = 119
+    EXPORT_POINTS_FAILED = 120
+    EXPORT_POINTS_EXPIRED = 121
+    EXPORT_POINTS_REJECTED = 122
+    EXPORT_POINTS_SHUTDOWN = 123
+    EXPORT_POINTS_IN_FLIGHT = 124
+    EXPORT_POINTS_RECOVERED = 125
+    EXPORT_POINTS_DISK_FULL = 126
+    EXPORT_POINTS_DISK_EXPIRED = 127
+    EXPORT_POINTS_DISK_CORRUPT = 128
+    EXPORT_POINTS_ON_DISK = 129
+    DISK_QUEUE_CORRUPT = 130
+    DISK_QUEUE_VERSION = 131
+    DISK_QUEUE_UNWRITABLE = 132
 
 
 KERNEL_ENTRIES = 48
@@ -369,7 +382,17 @@ DESCRIPTIONS: tuple[Description, ...] = (
     Description("export", "span", "dropped", "shutdown",
         "Spans still queued when the time to stop ran out."),
     Description("export", "span", "in_flight", "",
-        "Spans queued or being sent (a gauge)."),
+        "Spans in memory, queued or being sent (a gauge)."),
+    Description("export", "span", "seen", "recovered",
+        "Spans that an earlier run left in the disk queue."),
+    Description("export", "span", "dropped", "disk_full",
+        "The oldest spans of a disk queue that had reached its size."),
+    Description("export", "span", "dropped", "disk_expired",
+        "Spans that were in the disk queue for longer than its age limit."),
+    Description("export", "span", "dropped", "disk_corrupt",
+        "Spans in the disk queue that could not be read again as they were written."),
+    Description("export", "span", "in_flight", "on_disk",
+        "Spans in the disk queue (a gauge)."),
     Description("export", "data_point", "seen", "",
         "Metric data points handed to the export stage."),
     Description("export", "data_point", "passed", "",
@@ -385,6 +408,22 @@ DESCRIPTIONS: tuple[Description, ...] = (
     Description("export", "data_point", "dropped", "shutdown",
         "Metric data points still queued when the time to stop ran out."),
     Description("export", "data_point", "in_flight", "",
-        "Metric data points queued or being sent (a gauge)."),
+        "Metric data points in memory, queued or being sent (a gauge)."),
+    Description("export", "data_point", "seen", "recovered",
+        "Metric data points that an earlier run left in the disk queue."),
+    Description("export", "data_point", "dropped", "disk_full",
+        "The oldest metric data points of a disk queue that had reached its size."),
+    Description("export", "data_point", "dropped", "disk_expired",
+        "Metric data points that were in the disk queue for longer than its age limit."),
+    Description("export", "data_point", "dropped", "disk_corrupt",
+        "Metric data points in the disk queue that could not be read again as they were written."),
+    Description("export", "data_point", "in_flight", "on_disk",
+        "Metric data points in the disk queue (a gauge)."),
+    Description("export", "file", "dropped", "corrupt",
+        "Files of the disk queue that were damaged, and set aside."),
+    Description("export", "file", "dropped", "version",
+        "Files of the disk queue that another version of the agent wrote, and that were set aside."),
+    Description("export", "write", "dropped", "unwritable",
+        "Attempts to use the disk queue that failed (no space, read-only, another agent's)."),
 )
 # fmt: on

@@ -116,8 +116,14 @@ def test_a_span_of_wrong_types_is_counted_and_stops_nobody(caplog: pytest.LogCap
 @pytest.mark.parametrize(
     ("settings", "absent"),
     [
-        ("ExportSettings(traces=('console',))", ("grpc", "requests", "opentelemetry.sdk", "google.protobuf")),
-        ("ExportSettings(traces=('otlp',), traces_otlp=OtlpSettings(protocol='grpc'))", ("requests",)),
+        (
+            "ExportSettings(traces=('console',))",
+            ("grpc", "requests", "opentelemetry.sdk", "google.protobuf", "sqlite3"),
+        ),
+        (
+            "ExportSettings(traces=('otlp',), traces_otlp=OtlpSettings(protocol='grpc'))",
+            ("requests", "sqlite3"),
+        ),
         ("ExportSettings(traces=('otlp',), traces_otlp=OtlpSettings(protocol='http/protobuf'))", ("grpc",)),
     ],
 )
