@@ -144,7 +144,7 @@ class Agent:
         self._started = time.time_ns()
         self._clock_offset = boot_to_unix_ns()
         self._placement = Placement()
-        self._sources = Sources(config)
+        self._sources = Sources(config, self.ledger.shard())
 
     def start(self) -> None:
         """Attach, and make the exporters meanwhile. Raises KernelError, RungUnavailableError."""
@@ -231,6 +231,7 @@ class Agent:
             config.traces.network,
             own_traces.services if config.instrumented.traces == "leave" else frozenset(),
             own_traces.services if config.instrumented.metrics == "leave" else frozenset(),
+            self._sources.peer_names,
         )
         self._intake = Intake(
             shard=self._shard,
@@ -389,6 +390,8 @@ class Agent:
     def _tick(self) -> None:
         self._attacher.handle(Walk(SILENCE_NS, FORGET_NS, only_due=True))
         self._intake.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        if (names := self._sources.peer_names) is not None and names.changed():
+            self._signals.renamed()
 
     def _forget(self, service: Service) -> None:
         self._signals.forget(service)

@@ -9,6 +9,10 @@ from __future__ import annotations
 from opentelemetry.semconv._incubating.attributes.cpu_attributes import CPU_MODE
 from opentelemetry.semconv._incubating.attributes.dns_attributes import DNS_ANSWERS, DNS_QUESTION_NAME
 from opentelemetry.semconv._incubating.attributes.network_attributes import NETWORK_IO_DIRECTION
+from opentelemetry.semconv._incubating.attributes.service_attributes import (
+    SERVICE_PEER_NAME,
+    SERVICE_PEER_NAMESPACE,
+)
 from opentelemetry.semconv._incubating.attributes.tls_attributes import (
     TLS_CIPHER,
     TLS_NEXT_PROTOCOL,
@@ -112,6 +116,8 @@ ATTRIBUTES = frozenset(
         RUNTIME,
         SERVER_ADDRESS,
         SERVER_PORT,
+        SERVICE_PEER_NAME,
+        SERVICE_PEER_NAMESPACE,
         TCP_MIN_RTT,
         TCP_RETRANSMITS,
         TCP_RTT,
@@ -202,6 +208,8 @@ __all__ = [
     "RUNTIME",
     "SERVER_ADDRESS",
     "SERVER_PORT",
+    "SERVICE_PEER_NAME",
+    "SERVICE_PEER_NAMESPACE",
     "TCP_CONNECTION_ACTIVE",
     "TCP_CONNECTION_DURATION",
     "TCP_CONNECT_DURATION",
