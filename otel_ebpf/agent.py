@@ -260,7 +260,7 @@ class Agent:
         udp = self._config.network.udp and standing & {UDP_IO, UDP_CLOSE, TCP_SWEEP}
         if self._metrics is None or not (tcp or udp):
             return None
-        metrics = TcpMetrics(self._metrics.instruments)
+        metrics = TcpMetrics(self._metrics.instruments, processes=self._config.metrics.processes)
         peers = TcpPeers(attached.maps)
         health = TcpHealth(self._attacher, peers, self._services, metrics, self._shard)
         health.start()

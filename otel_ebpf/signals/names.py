@@ -30,6 +30,7 @@ from opentelemetry.semconv._incubating.metrics.http_metrics import (
 from opentelemetry.semconv._incubating.metrics.process_metrics import (
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
+    PROCESS_NETWORK_IO,
     PROCESS_THREAD_COUNT,
     PROCESS_UNIX_FILE_DESCRIPTOR_COUNT,
 )
@@ -200,6 +201,7 @@ __all__ = [
     "OTEL_METRIC_OVERFLOW",
     "PROCESS_CPU_TIME",
     "PROCESS_MEMORY_USAGE",
+    "PROCESS_NETWORK_IO",
     "PROCESS_THREAD_COUNT",
     "PROCESS_UNIX_FILE_DESCRIPTOR_COUNT",
     "REQUEST_ACCEPT",
