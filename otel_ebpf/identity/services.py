@@ -300,10 +300,10 @@ class Services:
         if len(self._young) < self._generation:
             return
         self._change()
-        gone = [known for key, known in self._old.items() if key not in self._young]
+        gone = {key: known for key, known in self._old.items() if key not in self._young}
         self._old, self._young = self._young, {}
-        self._counts[Entry.PROCESS_EVICTED] += len(gone)
-        for known in gone:
+        self._counts[Entry.PROCESS_EVICTED] += len(gone.keys() - self._left)  # those have ended
+        for known in gone.values():
             self._drop(known)
 
     def _leave(self, key: Key) -> None:
