@@ -3,7 +3,7 @@
     python -m benchmarks.churn [--rate N] [--seconds S] [--quick]
 
 Pairs of processes are started by fork and exec; one of a pair serves a single request, which the other makes.
-`--rate` is processes a minute. Every span is decoded at the other end: of each process one is due, by its id.
+`--rate` is processes a minute. Every span is decoded at the other end: of each process one is due.
 Exit status 1 where one is missing, memory grew or the books do not balance.
 """
 
@@ -47,8 +47,8 @@ class Churn:
     seconds: float = 0.0
     cpu: float = 0.0
     memory: list[Memory] = field(default_factory=list)
-    arrived: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Spans by kind and process."""
+    arrived: Counter[tuple[int, str]] = field(default_factory=Counter)
+    """Spans by kind and process (`service.instance.id`: the host may give an id of a process again)."""
     unnamed: int = 0
     ledger: dict[str, int] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ def churn(rate: float, seconds: int, every: float = 1.0) -> Churn:
     for request in receiver.requests(TRACES):
         for span in decode_spans(request.body):
             if span.kind in (CLIENT, SERVER):
-                found.arrived[span.kind, int(span.resource.get("process.pid", 0))] += 1
+                found.arrived[span.kind, str(span.resource.get("service.instance.id"))] += 1
                 found.unnamed += span.resource.get("service.name") != "churn"
     return found
 
