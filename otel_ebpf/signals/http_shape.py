@@ -15,6 +15,7 @@ from otel_ebpf.identity.model import Attributes, AttributeValue, Service
 from otel_ebpf.identity.peer_names import Peer
 from otel_ebpf.signals import names
 from otel_ebpf.signals.endpoints import parse_authority, url_host
+from otel_ebpf.signals.peers import named_peer
 from otel_ebpf.signals.redaction import REDACTED_USERINFO
 from otel_ebpf.signals.request_metrics import RequestSeries
 from otel_ebpf.signals.span import SpanKind
@@ -93,9 +94,7 @@ class Shape:
                 peer.append((names.NETWORK_PEER_PORT, key.port))
         if key.unix:
             peer.append((names.NETWORK_TRANSPORT, _UNIX))
-        if key.service is not None:
-            peer.append((names.SERVICE_PEER_NAME, key.service.name))
-            peer.append((names.SERVICE_PEER_NAMESPACE, key.service.namespace))
+        peer += named_peer(key.service)
         self.common = (*head, (names.URL_SCHEME, scheme), *outcome, *server, *peer)
         aggregated = [(names.URL_SCHEME, scheme)] if key.server else server
         self.metric_attributes = (*head, *aggregated, *outcome)

@@ -121,7 +121,7 @@ class SignalStage:
             peer_names=peer_names,
         )
         self._operations = Operations(
-            shard, clock, sampler, metrics, emit, answers, self_traced, self_measured
+            shard, clock, sampler, metrics, emit, answers, self_traced, self_measured, peer_names
         )
         self._plan = self._http.plan
         self._span = self._http.span
@@ -239,6 +239,7 @@ class SignalStage:
     def renamed(self) -> None:
         """What peers are called has changed."""
         self._http.renamed()
+        self._operations.renamed()
 
     def forget(self, service: Service) -> None:
         """The service has gone: drop what is remembered of it, once its metrics are collected."""

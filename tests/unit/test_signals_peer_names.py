@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from signals_support import CLIENT, SERVER, SHOP, attributes, call, record, span_of
+from signals_support import CLIENT, SERVER, SHOP, Bench, attributes, call, record, span_of
 
 from otel_ebpf.identity.peer_names import Address, Peer, PeerNames
 from otel_ebpf.kernel.ledger import Shard
+from otel_ebpf.protocols.calls import Operation
 from otel_ebpf.signals.http import HttpSpans
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.routes import Routes
@@ -29,6 +30,20 @@ def test_a_client_s_server_has_a_name() -> None:
     peers.remove("a")
     maker.renamed()
     assert attributes(span_of(asked, maker)) == without
+
+
+def test_a_client_s_database_has_a_name() -> None:
+    """So have servers of all protocols."""
+    peers = PeerNames(Shard())
+    bench = Bench(peer_names=peers)
+    asked = call(Operation("get", (), "", None, None), record(role=CLIENT))
+    bench.stage.call(asked, SHOP)
+    peers.put("a", Peer("till", "sales"), [Address("10.0.0.1", 8080)])
+    bench.stage.renamed()
+    bench.stage.call(asked, SHOP)
+    before, after = map(attributes, bench.spans)
+    assert after == before | TILL
+    assert not before.keys() & TILL.keys()
 
 
 def test_servers_name_nobody() -> None:
