@@ -39,6 +39,7 @@ def cluster() -> Iterator[Cluster]:
     """An API server that knows the agent's account by the manifests that users apply."""
     with TemporaryDirectory(prefix="api-") as folder, api_server(Path(folder), certificates()) as cluster:
         cluster.apply(MANIFEST)
+        cluster.apply(MANIFEST.with_name("peers.yaml"))
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sales"}})
         yield cluster
 
@@ -63,12 +64,16 @@ def _followed(cluster: Cluster, account: Path) -> Iterator[tuple[PeerNames, list
         one.stop()
 
 
-def test_without_the_right_to_follow_them(cluster: Cluster, account: Path) -> None:
+def test_without_the_right_to_follow_them(cluster: Cluster, account: Path, tmp_path: Path) -> None:
     cluster.service("first", 80, "10.96.0.9")
-    with _followed(cluster, account) as (names, followers):
+    metadata = {"name": "stranger", "namespace": "sales"}
+    cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    (tmp_path / "ca.crt").write_bytes((account / "ca.crt").read_bytes())
+    (tmp_path / "token").write_text(cluster.token("sales", "stranger"))
+    with _followed(cluster, tmp_path) as (names, followers):
         assert wait_until(lambda: not any(one.hopeful for one in followers))
         assert names.at("10.96.0.9", 80) is None
-        cluster.apply(MANIFEST.with_name("peers.yaml"))
+        (tmp_path / "token").write_text((account / "token").read_text())
         assert wait_until(lambda: names.at("10.96.0.9", 80)), "it is asked again"
 
 
@@ -89,7 +94,6 @@ def test_whom_a_client_asks(start_agent: StartAgent, cluster: Cluster, account: 
             "credentials": str(account),
             "peers": True,
         },
-        "discovery": {"include": [{"ports": [port]}]},
     }
     with one_network() as network, TemporaryDirectory() as empty:
         network.add(SERVICE, POD, LONELY)
@@ -97,7 +101,8 @@ def test_whom_a_client_asks(start_agent: StartAgent, cluster: Cluster, account: 
         client = [*network.within, sys.executable, PROGRAMS / "clients" / "asking_client.py"]
         with Program([*server, f"--directory={empty}", str(port)]), Asking(client, {}) as asking:
             network.wait_listening(port)
-            traced = start_agent(RUNGS[0], config=config)
+            alone = {"discovery": {"include": [{"pids": asking.pids}]}}
+            traced = start_agent(RUNGS[0], config=config | alone)
 
             def named(address: str) -> set[tuple[Any, Any]]:
                 """Return whom it says that it has asked, of requests that are the same each time."""
