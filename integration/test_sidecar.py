@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from integration.conftest import Traced
-from integration.harness import agent as agent_harness
+from integration.harness.agent import COMMAND
 from integration.harness.containers import IMAGE, asking, container_that_serves, docker_with_image
 from integration.harness.measured import drive, new_mark
 from integration.harness.rungs import RUNGS
@@ -40,7 +40,7 @@ def _beside(docker: Daemon, container: str, parent: str) -> list[str]:
         *(f"--cap-add={one}" for one in ("SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_CHROOT")),
         *(word for name in PASSED_ON for word in ("--env", name)),
         *("--volume=/:/host", f"{IMAGE}:1.2", "/bin/busybox", "sh", "-c", inside, "sh"),
-        *agent_harness.COMMAND,
+        *COMMAND,
     ]
 
 
@@ -51,9 +51,7 @@ def _staying(port: int, mark: str) -> list[str]:
     return ["/bin/busybox", "sh", "-c", script]
 
 
-def test_control_groups_from_inside_of_a_pod(
-    start_agent: StartAgent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_control_groups_from_inside_of_a_pod(start_agent: StartAgent) -> None:
     """Of the container beside it, of a process in its own, and of another pod."""
     uid, other_uid = str(uuid4()), str(uuid4())
     parent = f"--cgroup-parent=/kubepods/burstable/pod{uid}"
@@ -68,8 +66,8 @@ def test_control_groups_from_inside_of_a_pod(
         container_that_serves(docker, elsewhere) as (other, other_port),
         threaded() as server,
     ):
-        monkeypatch.setattr(agent_harness, "COMMAND", _beside(docker, identifier, parent))
-        traced = start_agent(RUNGS[0], config=config)
+        command = _beside(docker, identifier, parent)
+        traced = start_agent(RUNGS[0], config=config, command=command)
         mark, own = new_mark(), docker.run("inspect", "--format={{.Id}}", SIDECAR).strip()
         drive(port, ["/"] * 2)
         drive(other_port, ["/"])
