@@ -55,7 +55,7 @@ def puppet() -> Iterator[Puppet]:
 
 
 def told_of(traced: Traced, puppet: Puppet) -> Told:
-    return Told(traced.backend, puppet.service, "udp")
+    return Told(traced.backend, puppet.service, "ebpf.udp.")
 
 
 def test_bytes_that_programs_sent_and_read(traced: Traced, puppet: Puppet) -> None:

@@ -9,8 +9,11 @@ import psutil
 from integration.conftest import Traced
 from integration.harness.limits import wait_until
 from integration.harness.measured import drive
+from integration.harness.ports import free_port
+from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.rungs import RUNGS
 from integration.harness.servers import threaded
+from integration.harness.tcp_counts import Told
 from tests.otlp_receiver import ReceivedMetric
 
 StartAgent = Callable[..., Traced]
@@ -64,9 +67,38 @@ def test_what_a_process_takes(start_agent: StartAgent) -> None:
         assert every == {pid}, "of those that are not observed, nothing"
 
 
+def test_what_processes_move(start_agent: StartAgent) -> None:
+    """Over connections of several peers, those that have ended among them: every byte, by direction."""
+    traced = start_agent(RUNG, config={**OBSERVED, "metrics": {"processes": True}})
+    with Puppet() as visitor, Puppet() as server:
+        for number, question, answer, ends in ((3, 70_000, 3_000, False), (2, 11, 5, True)):
+            port = server.do("listen", "127.0.0.1", free_port(), 16)
+            asked = visitor.do("connect", "127.0.0.1", port, number)
+            served = server.do("accept", number)
+            visitor.do("send", asked, question)
+            server.do("receive", served, question)
+            server.do("send", served, answer)
+            visitor.do("receive", asked, answer)
+            if ends:
+                visitor.do("close", asked)
+                server.do("end", served)
+                server.do("close", served)
+        asked_in_all, answered_in_all = 3 * 70_000 + 2 * 11, 3 * 3_000 + 2 * 5
+        for one, sent, received in (
+            (visitor, asked_in_all, answered_in_all),
+            (server, answered_in_all, asked_in_all),
+        ):
+            told = Told(traced.backend, one.service, "process.network.")
+            told.expect(sent, "io", network__io__direction="transmit")
+            told.expect(received, "io", network__io__direction="receive")
+            assert len(told.series("io")) == 2
+            (unit,) = {metric.unit for metric in traced.backend.receiver.metrics("process.network.io")}
+            assert unit == "By"
+
+
 def test_they_are_off_unless_they_are_wanted(start_agent: StartAgent) -> None:
     with threaded() as server:
         traced = start_agent(RUNG)
         drive(server.port, ["/json"])
         assert wait_until(lambda: traced.backend.receiver.metrics("http.server.request.duration"))
-        assert not [one for name in NAMES for one in _of_services(traced, name)]
+        assert not [one for name in (*NAMES, "process.network.io") for one in _of_services(traced, name)]

@@ -19,6 +19,7 @@ from otel_ebpf.config import Config
 from otel_ebpf.control import Control
 from otel_ebpf.environment import Environment
 from otel_ebpf.export.pipeline import STOP_SECONDS, Pipeline
+from otel_ebpf.identity.detectors import Detectors
 from otel_ebpf.identity.discovery import Discovery
 from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.identity.naming import namers
@@ -144,12 +145,15 @@ class Agent:
         self._started = time.time_ns()
         self._clock_offset = boot_to_unix_ns()
         self._placement = Placement()
-        self._sources = Sources(config)
+        self._sources = Sources(config, self.ledger.shard())
+        self._detectors = Detectors(environment.resource_detectors)
+        self._resources = Resources(environment.resource_attributes)
 
     def start(self) -> None:
         """Attach, and make the exporters meanwhile. Raises KernelError, RungUnavailableError."""
         share_one_heap()
         self._sources.start()
+        self._detectors.start()
         with ThreadPoolExecutor(1, "build") as beside:
             building = beside.submit(self._build_pipeline, self.ledger)
             inject = inject_request(self._config, self._sampler)
@@ -191,8 +195,9 @@ class Agent:
     def _make_stages(self, pipeline: Pipeline) -> None:
         config, environment = self._config, self._environment
         own_traces = OwnTraces()
+        self._resources.learn(self._detectors.take())
         self._services = Services(
-            Resources(environment.resource_attributes),
+            self._resources,
             self._discovery,
             namers(config.services),
             decided=self._control.decided,
@@ -231,6 +236,7 @@ class Agent:
             config.traces.network,
             own_traces.services if config.instrumented.traces == "leave" else frozenset(),
             own_traces.services if config.instrumented.metrics == "leave" else frozenset(),
+            self._sources.peer_names,
         )
         self._intake = Intake(
             shard=self._shard,
@@ -259,7 +265,7 @@ class Agent:
         udp = self._config.network.udp and standing & {UDP_IO, UDP_CLOSE, TCP_SWEEP}
         if self._metrics is None or not (tcp or udp):
             return None
-        metrics = TcpMetrics(self._metrics.instruments)
+        metrics = TcpMetrics(self._metrics.instruments, processes=self._config.metrics.processes)
         peers = TcpPeers(attached.maps)
         health = TcpHealth(self._attacher, peers, self._services, metrics, self._shard)
         health.start()
@@ -301,6 +307,9 @@ class Agent:
                 second = now + 1.0
                 self._clock_offset = boot_to_unix_ns()
                 self._services.sweep()
+                if detected := self._detectors.take():
+                    self._resources.learn(detected)
+                    self._services.renew()
                 if (config := self._new_config()) is not None:
                     self._reload(config)
                 self._placement.settle()
@@ -389,6 +398,8 @@ class Agent:
     def _tick(self) -> None:
         self._attacher.handle(Walk(SILENCE_NS, FORGET_NS, only_due=True))
         self._intake.expire(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        if (names := self._sources.peer_names) is not None and names.changed():
+            self._signals.renamed()
 
     def _forget(self, service: Service) -> None:
         self._signals.forget(service)

@@ -350,7 +350,8 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool,
         Meta(
             description="What the observed processes take of the host: `process.cpu.time`, "
-            "`process.memory.usage`, `process.thread.count`, `process.unix.file_descriptor.count`."
+            "`process.memory.usage`, `process.thread.count`, `process.unix.file_descriptor.count`, and with "
+            "`network.tcp` `process.network.io`."
         ),
     ] = False
 

@@ -69,6 +69,14 @@ class Kubernetes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "`KUBERNETES_SERVICE_PORT`.",
         ),
     ] = ""
+    peers: Annotated[
+        bool,
+        Meta(
+            description="Whether client spans name the service that they ask by its address: the services of "
+            "the whole cluster are followed, and where their pods are. Needs `peers.yaml` "
+            "(docs/identity.md)."
+        ),
+    ] = False
     credentials: Annotated[
         str,
         Meta(

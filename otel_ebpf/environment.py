@@ -90,6 +90,12 @@ VARIABLES: tuple[Variable, ...] = (
         "",
         "key=value pairs, percent-encoded, added to the resource of every observed service.",
     ),
+    Variable(
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
+        "",
+        "Comma-separated names of resource detectors that are installed beside the agent; what they find of "
+        "the host and its cloud is added to the resource of every observed service.",
+    ),
     Variable("OTEL_METRIC_EXPORT_INTERVAL", "60000", "Milliseconds between exports of metrics."),
     Variable("OTEL_METRIC_EXPORT_TIMEOUT", "30000", "Milliseconds for one export of metrics."),
     Variable(
@@ -138,6 +144,7 @@ class Environment:
     sampler: str
     sampler_ratio: float  # 1.0 where the sampler takes none
     resource_attributes: tuple[tuple[str, str], ...]
+    resource_detectors: tuple[str, ...]  # names of entry points
     metric_export_interval_ms: int
     metric_export_timeout_ms: int
     metric_temporality: str  # "cumulative", "delta" or "lowmemory"
@@ -165,6 +172,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         sampler=sampler,
         sampler_ratio=read.ratio("OTEL_TRACES_SAMPLER_ARG", 1.0) if sampler in RATIO_SAMPLERS else 1.0,
         resource_attributes=read.pairs("OTEL_RESOURCE_ATTRIBUTES"),
+        resource_detectors=read.words("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"),
         metric_export_interval_ms=read.number("OTEL_METRIC_EXPORT_INTERVAL", 60_000, least=1),
         metric_export_timeout_ms=read.number("OTEL_METRIC_EXPORT_TIMEOUT", 30_000),
         metric_temporality=read.choice(
@@ -305,6 +313,10 @@ class _Reader:
             self._warn(name, wrong, "the whole variable is ignored")
             return ()
         return pairs
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return what stands between commas, each once."""
+        return tuple(dict.fromkeys(word for part in self.text(name).split(",") if (word := part.strip())))
 
     def exporters(self, name: str) -> tuple[str, ...]:
         given = tuple(dict.fromkeys(part.strip().lower() for part in self.text(name).split(",")))

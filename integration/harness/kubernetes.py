@@ -7,8 +7,9 @@ import ssl
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,30 @@ _ADMIN = "admin-of-the-tests"
 class Cluster:
     """The API of a running server, as an administrator."""
 
-    def __init__(self, url: str, authority: Path) -> None:
+    def __init__(
+        self,
+        url: str,
+        authority: Path,
+        serving: Callable[[], AbstractContextManager[None]],
+        server: ExitStack,
+    ) -> None:
+        """`serving` runs the server, which is in `server` while it runs."""
         self.url = url
         self._context = ssl.create_default_context(cafile=str(authority))
+        self._serving = serving
+        self._server = server
+
+    def start(self) -> None:
+        """Run the server, and wait until it answers."""
+        self._server.enter_context(self._serving())
+        assert wait_until(lambda: _ready(self), 60), "the API server does not answer"
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Have no server during the block; then there is another, of the same objects."""
+        self._server.close()
+        yield
+        self.start()
 
     def call(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
         """Make a request and return the answer."""
@@ -96,6 +118,27 @@ class Cluster:
             }
         )
 
+    def service(self, name: str, port: int, address: str = "None", **labels: str) -> Any:
+        """Create a service in the namespace `sales`; without an address it is headless."""
+        spec = {"clusterIP": address, "ports": [{"port": port}]}
+        metadata = {"name": name, "namespace": "sales", "labels": labels}
+        return self.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+
+    def endpoints(self, service: str, port: int, *addresses: str) -> None:
+        """Say where a service's pods are, as its controller does."""
+        path = "/apis/discovery.k8s.io/v1/namespaces/sales/endpointslices"
+        labels = {"kubernetes.io/service-name": service}
+        thing = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": f"{service}-1", "namespace": "sales", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [one]} for one in addresses],
+            "ports": [{"name": "", "port": port}],
+        }
+        apply = f"{path}/{service}-1?fieldManager=tests&force=true"
+        self.call("PATCH", apply, thing, "application/apply-patch+yaml")
+
     def running(self, pod: Any, ids: Mapping[str, str]) -> None:
         """Tell the ids of a pod's containers, as the kubelet does some time after their start."""
         statuses = [
@@ -147,23 +190,26 @@ def api_server(folder: Path, certificates: Certificates) -> Iterator[Cluster]:
         "service-cluster-ip-range": "10.96.0.0/24",
         "disable-admission-plugins": "ServiceAccount",
         "cert-dir": f"{folder}/certificates",
+        "feature-gates": "WatchList=false",  # it wants a newer etcd than Debian 12 has
     }
-    with ExitStack() as stack:
-        for name, words in (
-            ("etcd", ["etcd", *store]),
-            ("api", [str(program), *(f"--{key}={value}" for key, value in asked.items())]),
-        ):
-            log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            process = subprocess.Popen([*DIES_WITH_US, *words], stdout=log, stderr=log)
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            waited = etcd if name == "etcd" else port
-            assert wait_until(lambda waited=waited: is_listening(waited), 120), (  # type: ignore[misc]
-                (folder / f"{name}.log").read_text(errors="replace")[-3000:]
-            )
-        cluster = Cluster(f"https://127.0.0.1:{port}", certificates.authority)
-        assert wait_until(lambda: _ready(cluster), 60), (folder / "api.log").read_text()[-3000:]
+    words = [str(program), *(f"--{key}={value}" for key, value in asked.items())]
+    with _serving(["etcd", *store], etcd, folder / "etcd.log"), ExitStack() as server:
+        serving = partial(_serving, words, port, folder / "api.log")
+        cluster = Cluster(f"https://127.0.0.1:{port}", certificates.authority, serving, server)
+        cluster.start()
         yield cluster
+
+
+@contextmanager
+def _serving(words: Sequence[str], port: int, log: Path) -> Iterator[None]:
+    with log.open("ab") as output:
+        process = subprocess.Popen([*DIES_WITH_US, *words], stdout=output, stderr=output)
+        try:
+            assert wait_until(lambda: is_listening(port), 120), log.read_text(errors="replace")[-3000:]
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _ready(cluster: Cluster) -> bool:

@@ -43,9 +43,7 @@ class Networks:
 
     def wait_listening(self, port: int) -> None:
         """Wait until something listens on a port of the services' namespace."""
-        wanted = f":{port:04X} 00000000:0000 0A"
-        command = [*self.within(self.services), "cat", "/proc/net/tcp"]
-        assert wait_until(lambda: wanted in _run(*command)), f"nothing listens on {port}"
+        _wait_listening(self.within(self.services), port)
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,15 @@ class Network:
     def within(self) -> list[str]:
         """The words that run a command in it."""
         return ["ip", "netns", "exec", self.name]
+
+    def add(self, *addresses: str) -> None:
+        """Give it further addresses."""
+        for address in addresses:
+            _run("ip", "-n", self.name, "address", "add", f"{address}/32", "dev", "lo")
+
+    def wait_listening(self, port: int) -> None:
+        """Wait until something listens on a port there."""
+        _wait_listening(self.within, port)
 
 
 @contextmanager
@@ -117,6 +124,11 @@ def slow_wire(networks: Networks, milliseconds: int) -> Iterator[None]:
         yield
     finally:
         wire.communicate("", slack(PATIENCE))
+
+
+def _wait_listening(within: list[str], port: int) -> None:
+    wanted = f":{port:04X} 00000000:0000 0A"
+    assert wait_until(lambda: wanted in _run(*within, "cat", "/proc/net/tcp")), f"nothing listens on {port}"
 
 
 def _run(*words: str) -> str:

@@ -21,12 +21,12 @@ class Told:
 
     backend: Backend
     service: str
-    protocol: str = "tcp"
+    prefix: str = "ebpf.tcp."
 
     def series(self, name: str) -> Series:
-        """Return the newest point of each series of `ebpf.{protocol}.{name}`."""
+        """Return the newest point of each series of a metric, whose name begins with the prefix."""
         newest: Series = {}
-        for metric in self.backend.receiver.metrics(f"ebpf.{self.protocol}.{name}"):
+        for metric in self.backend.receiver.metrics(self.prefix + name):
             if metric.resource.get("service.name") == self.service:
                 for point in metric.points:
                     newest[tuple(sorted(point.attributes.items()))] = point

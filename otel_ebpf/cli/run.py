@@ -44,6 +44,7 @@ def command(path: Path | None, console: bool) -> None:
     changed. Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the demanded rung cannot be had.
     """
     environment = read_environment(os.environ)
+    os.environ.pop("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", None)  # the SDK waits for them when it is imported
     logging.basicConfig(
         level=environment.log_level,
         stream=sys.stderr,

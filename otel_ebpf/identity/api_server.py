@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
@@ -17,6 +18,7 @@ __all__ = ["ApiServer", "ExpiredError", "RefusedError"]
 
 TIMEOUT_SECONDS = 15.0
 WATCH_SECONDS = 240  # after which the server ends it, and another begins where it stood
+SHORTEST_WATCH_SECONDS = 1.0
 PAGE = 100
 PAGES_MAX = 100
 ANSWER_BYTES = 64 << 20
@@ -64,7 +66,11 @@ class ApiServer:
         raise SourceError(f"a list of more than {PAGE * PAGES_MAX} objects")
 
     def changes(self, path: str, query: Mapping[str, str], version: str) -> Iterator[tuple[str, Any]]:
-        """Yield the type and the object of each change, until the server ends the watch."""
+        """Yield the type and the object of each change, until the server ends the watch.
+
+        A server that ends each watch at once is not to be asked in a loop: that takes a second at least.
+        """
+        began = time.monotonic()
         watch = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
         timeout = WATCH_SECONDS + TIMEOUT_SECONDS
         with self._answer(path, {**query, **watch, "resourceVersion": version}, timeout=timeout) as answer:
@@ -75,6 +81,7 @@ class ApiServer:
                     code = changed.get("code") if isinstance(changed, dict) else None
                     raise ExpiredError("expired") if code == 410 else SourceError(f"error {code} in a watch")
                 yield str(event.get("type", "")), changed
+        time.sleep(max(0.0, SHORTEST_WATCH_SECONDS - (time.monotonic() - began)))
 
     @contextmanager
     def _answer(

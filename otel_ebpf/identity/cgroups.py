@@ -77,11 +77,12 @@ def place_of(path: str) -> Place:
 
 
 def choose(paths: list[str]) -> str:
-    """Return the path that says most: the first of a container, else the first of all; "" for none.
+    """Return the path that says most of container, runtime and pod, the first of several; "" for none.
 
-    Where both versions are mounted, a runtime may use either, and leave its own group in the other.
+    Where both versions are mounted, a runtime may use either, and leave its own group in the other. Seen from
+    inside of a pod, a path has no pod.
     """
-    return next((path for path in paths if place_of(path) != NOWHERE), paths[0] if paths else "")
+    return max(paths, key=lambda path: sum(map(bool, place_of(path))), default="")
 
 
 def _machine(part: str) -> Place | None:

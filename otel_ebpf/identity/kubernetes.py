@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +10,9 @@ from urllib.parse import quote
 
 from otel_ebpf.identity.api_server import ApiServer, ExpiredError, RefusedError
 from otel_ebpf.identity.model import Container, Pod
+from otel_ebpf.identity.names import clean_name
+from otel_ebpf.identity.peer_names import Address, Peer, PeerNames
+from otel_ebpf.identity.place_names import name_of_pod, namespace_of_pod
 from otel_ebpf.identity.pods import KnownPod, Owner, controller_of, deployment_of, known_pod
 from otel_ebpf.identity.watching import Cache, Follower
 
@@ -21,7 +23,6 @@ logger = logging.getLogger(__name__)
 PODS_MAX = 2048
 GONE_KEPT = 512
 OWNERS_KEPT = 1024
-SHORTEST_WATCH_SECONDS = 1.0
 
 _PODS = "/api/v1/pods"
 _HAS_OWNERS = {
@@ -31,11 +32,14 @@ _HAS_OWNERS = {
 
 
 class PodsOfNode:
-    """The pods of one node. Everything is for any thread."""
+    """The pods of one node, told to `names` by their addresses too. Everything is for any thread."""
 
-    def __init__(self, server: ApiServer, node: str, cluster: str = "") -> None:
+    def __init__(
+        self, server: ApiServer, node: str, cluster: str = "", names: PeerNames | None = None
+    ) -> None:
         self._server = server
         self._cluster = cluster
+        self._names = names
         self._query = {"fieldSelector": f"spec.nodeName={node}"}
         self._pods: Cache[KnownPod] = Cache(PODS_MAX, GONE_KEPT)
         self._owners: OrderedDict[str, Owner | None] = OrderedDict()  # by uid: who owns the owner
@@ -64,18 +68,16 @@ class PodsOfNode:
         items, version = self._server.items(_PODS, self._query)
         keys = {key for item in items if (key := self._put(item))}
         self._pods.keep_only(keys)
-        self._keys = {uid: key for uid, key in self._keys.items() if key in keys}
+        for uid in [uid for uid, key in self._keys.items() if key not in keys]:
+            self._forget(uid)
         listed()
         while True:
-            began = time.monotonic()
             try:
                 for kind, item in self._server.changes(_PODS, self._query, version):
                     version = self._take(kind, item) or version
             except ExpiredError:
                 logger.debug("a watch of pods has expired: listed anew")
                 return
-            # A server that ends each watch at once is not to be asked in a loop.
-            time.sleep(max(0.0, SHORTEST_WATCH_SECONDS - (time.monotonic() - began)))
 
     def _take(self, kind: str, item: object) -> str:
         """Take one change, and return the version that a watch would go on from."""
@@ -87,7 +89,9 @@ class PodsOfNode:
             self._put(item)
         elif kind == "DELETED":
             self._put(item)  # what ran until now is in its last status
-            self._pods.remove(self._keys.pop(str(metadata.get("uid")), ""))
+            uid = str(metadata.get("uid"))
+            self._pods.remove(self._keys.get(uid, ""))
+            self._forget(uid)
         return str(metadata.get("resourceVersion", ""))
 
     def _put(self, item: object) -> str:
@@ -98,7 +102,15 @@ class PodsOfNode:
         if known is None or not self._pods.put(known.key, known):
             return ""
         self._keys[known.pod.uid] = known.key
+        if self._names is not None:
+            peer = Peer(clean_name(name_of_pod(known.pod)), clean_name(namespace_of_pod(known.pod)))
+            self._names.put(known.pod.uid, peer, [Address(one, 0) for one in known.addresses])
         return known.key
+
+    def _forget(self, uid: str) -> None:
+        self._keys.pop(uid, None)
+        if self._names is not None:
+            self._names.remove(uid)
 
     def _owners_of(self, metadata: Mapping[str, Any]) -> tuple[Owner, ...]:
         """Return who manages a pod, and who that."""

@@ -8,14 +8,17 @@ from typing import Any, NamedTuple
 
 from otel_ebpf.identity.docker import image_and_tags
 from otel_ebpf.identity.model import Container, Pod
+from otel_ebpf.identity.peer_objects import address_of
 from otel_ebpf.identity.place_names import ANNOTATION
 
 __all__ = ["KnownPod", "Owner", "controller_of", "deployment_of", "known_pod"]
 
 LABELS_MAX = 64
 CONTAINERS_MAX = 64
+ADDRESSES_MAX = 8
 VALUE_CHARACTERS = 1024
 
+_ENDED = ("Succeeded", "Failed")
 _RUNTIMES = {"containerd": "containerd", "cri-o": "cri-o", "docker": "docker"}
 _ID = re.compile(r"(?P<runtime>[a-z][a-z0-9+-]*)://(?P<id>[0-9a-f]{64})")
 _HASH = "pod-template-hash"  # the deployment controller's label, and the end of its replica sets' names
@@ -28,13 +31,15 @@ Owner = tuple[str, str, str]  # kind in lower case, name, uid
 class KnownPod(NamedTuple):
     """A pod, and its containers by id. `only` is the one container of a pod that has no other.
 
-    `key` is what its control group has: the uid, of a static pod that of its manifest.
+    `key` is what its control group has: the uid, of a static pod that of its manifest. `addresses` are those
+    that are its own while it runs.
     """
 
     key: str
     pod: Pod
     containers: Mapping[str, Container]
     only: Container | None
+    addresses: tuple[str, ...]
 
     def container(self, identifier: str) -> Container | None:
         """Return a container: the status has its id up to a second after its first request."""
@@ -60,7 +65,16 @@ def known_pod(pod: Mapping[str, Any], owners: tuple[Owner, ...], cluster: str = 
     )
     wanted = {_text(one.get("name")): _text(one.get("image")) for one in _all(spec, _SPECS)}
     only = _container("", *next(iter(wanted.items()))) if len(wanted) == 1 else None
-    return KnownPod(manifest or uid, found, dict(_running(status, wanted)), only)
+    return KnownPod(manifest or uid, found, dict(_running(status, wanted)), only, _addresses(spec, status))
+
+
+def _addresses(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a pod's own addresses: none on the host's network, and none once it has ended."""
+    listed = status.get("podIPs")
+    if spec.get("hostNetwork") is True or status.get("phase") in _ENDED or not isinstance(listed, list):
+        return ()
+    found = (address_of(_mapping(one).get("ip")) for one in listed[:ADDRESSES_MAX])
+    return tuple(filter(None, found))
 
 
 def controller_of(metadata: Mapping[str, Any]) -> Owner | None:

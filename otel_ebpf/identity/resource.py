@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4, uuid5
 
-from opentelemetry.semconv._incubating.attributes import host_attributes as host
+from opentelemetry.semconv._incubating.attributes import host_attributes as host_names
 from opentelemetry.semconv._incubating.attributes import os_attributes
 from opentelemetry.semconv._incubating.attributes import process_attributes as names
 from opentelemetry.semconv._incubating.attributes import telemetry_attributes as telemetry
@@ -50,9 +50,9 @@ def host_attributes() -> Attributes:
     # of pid 1 first: where the agent's container shares the host's processes, that is the host's
     identity = _first_line("/proc/1/root/etc/machine-id") or _first_line("/etc/machine-id")
     found = (
-        (host.HOST_NAME, os.uname().nodename),
-        (host.HOST_ID, identity),
-        (host.HOST_ARCH, _ARCHITECTURES.get(machine, machine)),
+        (host_names.HOST_NAME, os.uname().nodename),
+        (host_names.HOST_ID, identity),
+        (host_names.HOST_ARCH, _ARCHITECTURES.get(machine, machine)),
         (os_attributes.OS_TYPE, "linux"),
     )
     return tuple((key, clean_name(value)) for key, value in found if value)
@@ -92,6 +92,7 @@ class Resources:
         boot_id: str | None = None,
     ) -> None:
         self._host = host_attributes() if host is None else host
+        self._identity = dict(self._host).get(host_names.HOST_ID, "")  # whatever a cloud calls it later
         self._added = tuple(
             (key, value)
             for key, value in added
@@ -100,6 +101,10 @@ class Resources:
         self._boot = _first_line("/proc/sys/kernel/random/boot_id") if boot_id is None else boot_id
         # Once: a wall clock that is set must not make another resource of the same process.
         self._boot_time = boot_to_unix_ns()
+
+    def learn(self, host: Attributes) -> None:
+        """Take more of this host, in place of what was known, for resources that are made from now on."""
+        self._host = tuple({**dict(self._host), **dict(host)}.items())
 
     def of(self, process: Process, name: Name, runtime: Runtime) -> Attributes:
         """Return the whole resource of one process. Never raises; what is unknown is left out."""
@@ -124,8 +129,7 @@ class Resources:
 
     def _instance(self, process: Process) -> str:
         """Return the same id for the same process whenever it is asked, also after the agent's restart."""
-        host_id = dict(self._host).get(host.HOST_ID, "")
-        return str(uuid5(_INSTANCES, f"{host_id}/{self._boot}/{process.pid}/{process.start}"))
+        return str(uuid5(_INSTANCES, f"{self._identity}/{self._boot}/{process.pid}/{process.start}"))
 
     def _process(self, process: Process, runtime: Runtime) -> dict[str, AttributeValue]:
         found: dict[str, AttributeValue] = {names.PROCESS_PID: process.pid}

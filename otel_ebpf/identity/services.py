@@ -14,11 +14,13 @@ All methods are for one thread, the reader's.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from otel_ebpf.identity.cgroups import choose
 from otel_ebpf.identity.discovery import Decision, Discovery, Verdict
 from otel_ebpf.identity.model import Attributes, Process, Service
 from otel_ebpf.identity.naming import Namer, name_of, namers
@@ -45,6 +47,7 @@ class _Known(NamedTuple):
     service: Service
     decision: Decision
     visible_pid: int
+    cgroup: str
 
 
 class Observed(NamedTuple):
@@ -109,7 +112,7 @@ class Services:
         self._leaving: deque[tuple[float, Key]] = deque()  # by time: the delay is the same for all
         self._left: set[Key] = set()
         self._unchecked: list[Key] = []
-        self._stale: set[Key] = set()  # what the rules before the last `reload` have decided on
+        self._stale: set[Key] = set()  # what was decided on before the last `renew`
         self._number = 0
         # What was found by vantage, until any process comes, changes or goes: so what is in use is looked
         # for again, and does not age.
@@ -198,6 +201,10 @@ class Services:
         """Go by other rules. Each process is looked at anew with its next record, or its next notice."""
         self._discovery = discovery
         self._order = tuple(order)
+        self.renew()
+
+    def renew(self) -> None:
+        """Something has changed that is in every resource: each process is looked at anew."""
         self._stale = {*self._young, *self._old}
         self._change()
 
@@ -253,8 +260,10 @@ class Services:
         self._stale.discard(key)
         known = self._young.get(key) or self._old.get(key)
         process = read_process(known.visible_pid, key[1], host_pid=key[0]) if known is not None else None
-        if process is not None:
-            self._remember(process)
+        if process is not None and known is not None:
+            # From inside of a pod, /proc does not have all that the notice had.
+            cgroup = choose([process.cgroup, known.cgroup])
+            self._remember(dataclasses.replace(process, cgroup=cgroup))
 
     def _remember(self, process: Process) -> _Known:
         key = (process.pid, process.start)
@@ -270,9 +279,8 @@ class Services:
             self._by_resource[resource] = service
         self._processes[service] = self._processes.get(service, 0) + 1
         before = self._young.get(key) or self._old.get(key)
-        known = _Known(
-            service, self._discovery.decide(process, service.name, service.language), process.visible_pid
-        )
+        decision = self._discovery.decide(process, service.name, service.language)
+        known = _Known(service, decision, process.visible_pid, process.cgroup)
         self._young[key] = known
         self._old.pop(key, None)
         self._own_traces.named(key, service)
@@ -292,10 +300,10 @@ class Services:
         if len(self._young) < self._generation:
             return
         self._change()
-        gone = [known for key, known in self._old.items() if key not in self._young]
+        gone = {key: known for key, known in self._old.items() if key not in self._young}
         self._old, self._young = self._young, {}
-        self._counts[Entry.PROCESS_EVICTED] += len(gone)
-        for known in gone:
+        self._counts[Entry.PROCESS_EVICTED] += len(gone.keys() - self._left)  # those have ended
+        for known in gone.values():
             self._drop(known)
 
     def _leave(self, key: Key) -> None:

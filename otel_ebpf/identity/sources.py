@@ -11,10 +11,13 @@ from otel_ebpf.config import Config
 from otel_ebpf.config_places import Kubernetes
 from otel_ebpf.identity.cri import CriSource
 from otel_ebpf.identity.docker import DockerSource
+from otel_ebpf.identity.peer_names import PeerNames
 from otel_ebpf.identity.surroundings import Surroundings
+from otel_ebpf.kernel.ledger import Shard
 
 if TYPE_CHECKING:
     from otel_ebpf.identity.kubernetes import PodsOfNode
+    from otel_ebpf.identity.kubernetes_peers import PeersOfCluster
 
 __all__ = ["Sources"]
 
@@ -24,16 +27,20 @@ _HOST = "/proc/1/root"  # the host's files, where the agent's container shares i
 
 
 class Sources:
-    """All sources: started before the first process is looked at, so that they know the most by then."""
+    """All sources: started before the first process is looked at, so that they know the most by then.
 
-    def __init__(self, config: Config, variables: Mapping[str, str] = os.environ) -> None:
+    `peer_names` is who answers where, None where that is not asked for; it counts in `shard`.
+    """
+
+    def __init__(self, config: Config, shard: Shard, variables: Mapping[str, str] = os.environ) -> None:
         asked = config.containers
         self._containers: list[DockerSource | CriSource] = [
             *(DockerSource(_where_it_is(path), "docker") for path in asked.docker),
             *(DockerSource(_where_it_is(path), "podman") for path in asked.podman),
             *(CriSource(_where_it_is(path)) for path in asked.cri),
         ]
-        self._pods = _pods(config.kubernetes, variables)
+        self.peer_names = PeerNames(shard) if config.kubernetes.peers else None
+        self._pods, self._peers = _cluster(config.kubernetes, variables, self.peer_names)
 
     def start(self) -> None:
         """Begin to ask."""
@@ -49,14 +56,16 @@ class Sources:
         """Return what puts together what they say."""
         return Surroundings(self._containers, self._pods)
 
-    def _all(self) -> list[DockerSource | CriSource | PodsOfNode]:
-        return [*self._containers, *([self._pods] if self._pods else [])]
+    def _all(self) -> list[DockerSource | CriSource | PodsOfNode | PeersOfCluster]:
+        return [*self._containers, *([self._pods] if self._pods else []), *self._peers]
 
 
-def _pods(config: Kubernetes, variables: Mapping[str, str]) -> PodsOfNode | None:
-    """Return who knows this node's pods; None where none is to be asked, or cannot be."""
+def _cluster(
+    config: Kubernetes, variables: Mapping[str, str], names: PeerNames | None
+) -> tuple[PodsOfNode | None, list[PeersOfCluster]]:
+    """Return who knows this node's pods, and who the cluster's peers; none where none can be asked."""
     if config.enabled == "off":
-        return None
+        return None, []
     host, port = (variables.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
     inside = f"https://[{host}]:{port or 443}" if ":" in host else f"https://{host}:{port or 443}"
     server = config.api_server or (inside if host else "")
@@ -65,12 +74,15 @@ def _pods(config: Kubernetes, variables: Mapping[str, str]) -> PodsOfNode | None
         # HTTPS takes 3.5 MB: only who has a cluster pays.
         from otel_ebpf.identity.api_server import ApiServer  # noqa: PLC0415
         from otel_ebpf.identity.kubernetes import PodsOfNode  # noqa: PLC0415
+        from otel_ebpf.identity.kubernetes_peers import endpoints, services  # noqa: PLC0415
 
-        return PodsOfNode(ApiServer(server, config.credentials), node, config.cluster)
+        api = ApiServer(server, config.credentials)
+        peers = [services(api, names), endpoints(api, names)] if names is not None else []
+        return PodsOfNode(api, node, config.cluster, names), peers
     if server or config.enabled == "on":
         missing = "kubernetes.node, or the variable K8S_NODE_NAME" if server else "kubernetes.api_server"
         logger.warning("pods have no names: set %s (docs/identity.md)", missing)
-    return None
+    return None, []
 
 
 def _where_it_is(path: str) -> str:

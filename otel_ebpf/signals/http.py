@@ -9,8 +9,9 @@ metric series by `Shape`, which does not depend on the path or the user agent.
 `server.address` and `server.port` are those of the Host header (RFC 9110 section 7.2), else those
 of the listening side, on clients by the name that led there (`answers.py`); of a unix socket, its path. A
 client's `server.address` is first of all the name that it asked for in its TLS handshake, where that was
-seen. `client.address` is the one that a proxy named, else the peer. A client's `url.full` begins with the
-Host header, else with `server.address`.
+seen; who answers at its server's address, in a cluster, is its `service.peer.name`. `client.address` is the
+one that a proxy named, else the peer. A client's `url.full` begins with the Host header, else with
+`server.address`.
 
 Of a TLS session whose socket is not known (`Transport.UNKNOWN`) there is neither peer nor listening side,
 and what is not told otherwise is left out.
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from otel_ebpf.identity.model import Attributes, Service
+from otel_ebpf.identity.peer_names import PeerNames
 from otel_ebpf.kernel.records import Capture, ContextSource, End, Exchange, Piece, Role, Transport
 from otel_ebpf.kernel.vantage import Vantage
 from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
@@ -94,7 +96,8 @@ class HttpSpans:
     """Makes spans of calls. `known_methods`: what is not among them is `_OTHER`.
 
     `rerouted` is called when plans that were settled are so no longer. `server_names` has the name that a
-    client asked for in its TLS handshake, by `connection_key`; `answers` the names of its lookups.
+    client asked for in its TLS handshake, by `connection_key`; `answers` the names of its lookups;
+    `peer_names` those of who answers where.
     """
 
     def __init__(  # noqa: PLR0917 (as the stage gives them)
@@ -105,6 +108,7 @@ class HttpSpans:
         known_methods: Iterable[str] = KNOWN_METHODS,
         server_names: Mapping[int, str] = MappingProxyType({}),
         answers: Answers | None = None,
+        peer_names: PeerNames | None = None,
     ) -> None:
         self._routes = routes
         self._redaction = redaction
@@ -114,6 +118,7 @@ class HttpSpans:
         self._peers: dict[tuple[int, bool], Peers] = {}
         self._server_names = server_names
         self._answers = answers or Answers()
+        self._peer_names = peer_names
         # Where a connection's name and its Host header were once not the same: exchanges that are alike
         # may then be of connections with other names.
         self._renamed: set[Vantage] = set()
@@ -121,6 +126,12 @@ class HttpSpans:
     def forget(self, service: Service) -> None:
         """Drop what is remembered of a service that has gone."""
         self._services.pop(service, None)
+
+    def renamed(self) -> None:
+        """What peers are called has changed."""
+        for state in self._services.values():
+            state.plans.clear()
+        self._rerouted()
 
     def plan(self, call: Call, service: Service) -> Plan | None:
         """Return what `call` has in common with others of `service`; None where it is not HTTP's."""
@@ -197,6 +208,7 @@ class HttpSpans:
             named = self._other_name(state, record, request.host)
         if not (server or request.host or named):
             named = self._answers.of(record)
+        asked = self._peer_names if address else None
         key = ShapeKey(
             server=server,
             method=self._methods.get(request.method, OTHER_METHOD),
@@ -210,6 +222,7 @@ class HttpSpans:
             port=vantage.server_port,
             address=address,
             unix=unix,
+            service=asked.at(address, vantage.server_port) if asked is not None and not server else None,
         )
         shape = state.shapes.get(key)
         if shape is None:

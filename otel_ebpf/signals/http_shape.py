@@ -12,8 +12,10 @@ from opentelemetry.semconv.attributes.http_attributes import HttpRequestMethodVa
 from opentelemetry.semconv.attributes.network_attributes import NetworkTransportValues
 
 from otel_ebpf.identity.model import Attributes, AttributeValue, Service
+from otel_ebpf.identity.peer_names import Peer
 from otel_ebpf.signals import names
 from otel_ebpf.signals.endpoints import parse_authority, url_host
+from otel_ebpf.signals.peers import named_peer
 from otel_ebpf.signals.redaction import REDACTED_USERINFO
 from otel_ebpf.signals.request_metrics import RequestSeries
 from otel_ebpf.signals.span import SpanKind
@@ -50,6 +52,7 @@ class ShapeKey(NamedTuple):
     port: int  # of the listening side
     address: str  # of the listening side, where the shape needs it: client, or no Host, or unix
     unix: bool
+    service: Peer | None  # who answers at a client's server's address
 
 
 class Shape:
@@ -91,6 +94,7 @@ class Shape:
                 peer.append((names.NETWORK_PEER_PORT, key.port))
         if key.unix:
             peer.append((names.NETWORK_TRANSPORT, _UNIX))
+        peer += named_peer(key.service)
         self.common = (*head, (names.URL_SCHEME, scheme), *outcome, *server, *peer)
         aggregated = [(names.URL_SCHEME, scheme)] if key.server else server
         self.metric_attributes = (*head, *aggregated, *outcome)

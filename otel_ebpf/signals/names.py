@@ -9,6 +9,10 @@ from __future__ import annotations
 from opentelemetry.semconv._incubating.attributes.cpu_attributes import CPU_MODE
 from opentelemetry.semconv._incubating.attributes.dns_attributes import DNS_ANSWERS, DNS_QUESTION_NAME
 from opentelemetry.semconv._incubating.attributes.network_attributes import NETWORK_IO_DIRECTION
+from opentelemetry.semconv._incubating.attributes.service_attributes import (
+    SERVICE_PEER_NAME,
+    SERVICE_PEER_NAMESPACE,
+)
 from opentelemetry.semconv._incubating.attributes.tls_attributes import (
     TLS_CIPHER,
     TLS_NEXT_PROTOCOL,
@@ -26,6 +30,7 @@ from opentelemetry.semconv._incubating.metrics.http_metrics import (
 from opentelemetry.semconv._incubating.metrics.process_metrics import (
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
+    PROCESS_NETWORK_IO,
     PROCESS_THREAD_COUNT,
     PROCESS_UNIX_FILE_DESCRIPTOR_COUNT,
 )
@@ -112,6 +117,8 @@ ATTRIBUTES = frozenset(
         RUNTIME,
         SERVER_ADDRESS,
         SERVER_PORT,
+        SERVICE_PEER_NAME,
+        SERVICE_PEER_NAMESPACE,
         TCP_MIN_RTT,
         TCP_RETRANSMITS,
         TCP_RTT,
@@ -194,6 +201,7 @@ __all__ = [
     "OTEL_METRIC_OVERFLOW",
     "PROCESS_CPU_TIME",
     "PROCESS_MEMORY_USAGE",
+    "PROCESS_NETWORK_IO",
     "PROCESS_THREAD_COUNT",
     "PROCESS_UNIX_FILE_DESCRIPTOR_COUNT",
     "REQUEST_ACCEPT",
@@ -202,6 +210,8 @@ __all__ = [
     "RUNTIME",
     "SERVER_ADDRESS",
     "SERVER_PORT",
+    "SERVICE_PEER_NAME",
+    "SERVICE_PEER_NAMESPACE",
     "TCP_CONNECTION_ACTIVE",
     "TCP_CONNECTION_DURATION",
     "TCP_CONNECT_DURATION",

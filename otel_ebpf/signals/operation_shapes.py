@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from opentelemetry.semconv.attributes.network_attributes import NetworkTransportValues
 
 from otel_ebpf.identity.model import Attributes, Service
+from otel_ebpf.identity.peer_names import PeerNames
 from otel_ebpf.kernel.records import Exchange, Piece, Role, Transport
 from otel_ebpf.protocols.calls import Call, Duration, Operation
 from otel_ebpf.signals import names
@@ -18,7 +19,7 @@ from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.endpoints import address_text, unix_path_text
 from otel_ebpf.signals.instruments import HistogramSeries, Instrument, Instruments
 from otel_ebpf.signals.outcome import failure
-from otel_ebpf.signals.peers import Peers
+from otel_ebpf.signals.peers import Peers, named_peer
 from otel_ebpf.signals.span import SpanKind, SpanTemplate
 
 __all__ = ["OperationShape", "OperationShapes"]
@@ -41,12 +42,15 @@ class OperationShape(NamedTuple):
 class OperationShapes:
     """Shapes by what they follow from; bounded, and emptied when full.
 
-    Without `instruments` none has durations.
+    Without `instruments` none has durations; `peer_names` is who answers where, if that is to be told.
     """
 
-    def __init__(self, instruments: Instruments | None, answers: Answers) -> None:
+    def __init__(
+        self, instruments: Instruments | None, answers: Answers, peer_names: PeerNames | None = None
+    ) -> None:
         self._instruments = instruments
         self._answers = answers
+        self._peer_names = peer_names
         self._declared: dict[Duration, Instrument[HistogramSeries]] = {}
         self._known: dict[tuple[object, ...], OperationShape] = {}
         self._peers: dict[int, Peers] = {}
@@ -65,6 +69,10 @@ class OperationShapes:
                 self._known.clear()
             shape = self._known[key] = self._make(service, record, value, error, name)
         return shape
+
+    def renamed(self) -> None:
+        """What peers are called has changed."""
+        self._known.clear()
 
     def forget(self, service: Service) -> None:
         """Drop what is remembered of a service that has gone."""
@@ -93,6 +101,8 @@ class OperationShapes:
             peers = self._peers.setdefault(vantage.family, Peers(vantage.family, client=True))
         elif address:
             peer = ((names.NETWORK_PEER_ADDRESS, address), (names.NETWORK_PEER_PORT, vantage.server_port))
+            if self._peer_names is not None and not server:
+                peer += named_peer(self._peer_names.at(address, vantage.server_port))
         kind = int(SpanKind.SERVER if server else SpanKind.CLIENT)
         template = SpanTemplate(service, kind, value.name, bool(error), asked + where + peer)
         duration = value.server if server else value.client

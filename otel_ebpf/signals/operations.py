@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Set
 
 from otel_ebpf.identity.model import Service
+from otel_ebpf.identity.peer_names import PeerNames
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.records import ContextSource, Role
 from otel_ebpf.protocols.calls import Call
@@ -52,6 +53,7 @@ class Operations:
         answers: Answers,
         self_traced: Set[Service],
         self_measured: Set[Service],
+        peer_names: PeerNames | None,
     ) -> None:
         self._counts = shard.counts
         self._clock = clock
@@ -60,7 +62,8 @@ class Operations:
         self._emit = emit
         self._self_traced = self_traced
         self._self_measured = self_measured
-        self._shapes = OperationShapes(metrics.instruments if metrics is not None else None, answers)
+        instruments = metrics.instruments if metrics is not None else None
+        self._shapes = OperationShapes(instruments, answers, peer_names)
         self._complained = False
 
     def called(self, call: Call, service: Service, network: NetworkPart | None) -> None:
@@ -72,6 +75,10 @@ class Operations:
             if not self._complained:
                 self._complained = True
                 _logger.exception("an operation could not be made into a signal; more are only counted")
+
+    def renamed(self) -> None:
+        """What peers are called has changed."""
+        self._shapes.renamed()
 
     def forget(self, service: Service) -> None:
         """Drop what is remembered of a service that has gone."""

@@ -1,13 +1,26 @@
-"""The attributes of a server span's peer, by its address. Hot path: one look-up."""
+"""The attributes of a span's peer: of a server's by address (hot path: one look-up), a client's by name."""
 
 from __future__ import annotations
 
 from otel_ebpf.identity.model import Attributes
+from otel_ebpf.identity.peer_names import Peer
 from otel_ebpf.signals.endpoints import address_text
-from otel_ebpf.signals.names import CLIENT_ADDRESS, NETWORK_PEER_ADDRESS
+from otel_ebpf.signals.names import (
+    CLIENT_ADDRESS,
+    NETWORK_PEER_ADDRESS,
+    SERVICE_PEER_NAME,
+    SERVICE_PEER_NAMESPACE,
+)
 from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock
 
 CACHED = 8192
+
+
+def named_peer(peer: Peer | None) -> Attributes:
+    """Return the attributes of who answers a client, as far as that is known."""
+    if peer is None:
+        return ()
+    return ((SERVICE_PEER_NAME, peer.name), (SERVICE_PEER_NAMESPACE, peer.namespace))
 
 
 class Peers:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence, Set
 from typing import NamedTuple
 
 from otel_ebpf.identity.model import Service
+from otel_ebpf.identity.peer_names import PeerNames
 from otel_ebpf.kernel.ledger import Entry, Shard
 from otel_ebpf.kernel.likeness import Again
 from otel_ebpf.kernel.records import Capture, Exchange, Piece, Role
@@ -72,7 +73,7 @@ class SignalStage:
     of TLS handshakes, and of connections that have ended, `lookups` of names that were looked up, of which
     `lookup_spans` says which make spans (`dns.spans`). `network` is whether spans tell of the network's part
     (`traces.network`). Of services that are `self_traced` none are made, and the requests of those that are
-    `self_measured` are in no metric.
+    `self_measured` are in no metric. `peer_names` is who answers where, if that is to be told.
     """
 
     def __init__(  # noqa: PLR0917 (a stage is given its neighbours in the order of the way)
@@ -89,6 +90,7 @@ class SignalStage:
         network: bool = True,
         self_traced: Set[Service] = frozenset(),
         self_measured: Set[Service] = frozenset(),
+        peer_names: PeerNames | None = None,
     ) -> None:
         self._self_traced = self_traced
         self._self_measured = self_measured
@@ -111,10 +113,15 @@ class SignalStage:
             self_traced,
         )
         self._http = HttpSpans(
-            routes, redaction, rerouted, server_names=self.handshakes.server_names, answers=answers
+            routes,
+            redaction,
+            rerouted,
+            server_names=self.handshakes.server_names,
+            answers=answers,
+            peer_names=peer_names,
         )
         self._operations = Operations(
-            shard, clock, sampler, metrics, emit, answers, self_traced, self_measured
+            shard, clock, sampler, metrics, emit, answers, self_traced, self_measured, peer_names
         )
         self._plan = self._http.plan
         self._span = self._http.span
@@ -228,6 +235,11 @@ class SignalStage:
             except Exception:
                 counts[_FAILED] += 1
                 self._complain()
+
+    def renamed(self) -> None:
+        """What peers are called has changed."""
+        self._http.renamed()
+        self._operations.renamed()
 
     def forget(self, service: Service) -> None:
         """The service has gone: drop what is remembered of it, once its metrics are collected."""

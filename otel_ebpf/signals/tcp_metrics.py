@@ -2,7 +2,8 @@
 
 `network.peer.address` is the other end's; `server.port` is the listening side's port, at both ends: no
 ephemeral port is in a series. Connections that a service made and those that it accepted are told apart by
-`role` (client, server), where they would mean different things.
+`role` (client, server), where they would mean different things. `process.network.io` is the payload of all
+peers together.
 """
 
 from __future__ import annotations
@@ -43,9 +44,12 @@ Histograms = Instrument[HistogramSeries]
 
 
 class TcpMetrics:
-    """Declares its instruments in `instruments`, and counts in them. One thread uses both."""
+    """Declares its instruments in `instruments`, and counts in them. One thread uses both.
 
-    def __init__(self, instruments: Instruments) -> None:
+    `processes` is whether what each process moved is told too (`metrics.processes`).
+    """
+
+    def __init__(self, instruments: Instruments, *, processes: bool = False) -> None:
         def sums(name: str, unit: str, description: str) -> Numbers:
             return instruments.number(name, unit, description, Kind.COUNTER)
 
@@ -62,6 +66,9 @@ class TcpMetrics:
             names.TCP_LISTEN_OVERFLOWS, "{connection}", "Connections that a listening socket turned away."
         )
         self._io = sums(names.TCP_IO, "By", "Payload, each byte once.")
+        self._process_io = (
+            sums(names.PROCESS_NETWORK_IO, "By", "Payload over TCP, each byte once.") if processes else None
+        )
         self._active: Numbers = instruments.number(
             names.TCP_CONNECTION_ACTIVE, "{connection}", "Open connections.", Kind.UP_DOWN_COUNTER
         )
@@ -119,6 +126,9 @@ class TcpMetrics:
         _add(self._resets, service, attributes(_RECEIVE), peer.resets_received)
         _add(self._io, service, attributes(_TRANSMIT), peer.sent)
         _add(self._io, service, attributes(_RECEIVE), peer.received)
+        if self._process_io is not None:
+            _add(self._process_io, service, _TRANSMIT, peer.sent)
+            _add(self._process_io, service, _RECEIVE, peer.received)
         _add(self._active, service, role, peer.active)
 
 

@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 from otel_ebpf.identity.model import Service
+from otel_ebpf.identity.peer_names import PeerNames
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.records import ContextSource, End, Exchange, Piece, Role, Transport
 from otel_ebpf.kernel.vantage import Vantage
@@ -183,6 +184,7 @@ class Bench:
         traces: bool = True,
         lookup_spans: str = "all",
         network: bool = True,
+        peer_names: PeerNames | None = None,
     ) -> None:
         self.ledger = Ledger()
         self.spans: list[Span] = []
@@ -197,6 +199,7 @@ class Bench:
             self.spans.append if traces else None,
             lookup_spans=lookup_spans,
             network=network,
+            peer_names=peer_names,
         )
 
     def counts(self) -> dict[str, int]:

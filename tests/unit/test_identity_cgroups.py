@@ -61,6 +61,12 @@ def test_of_several_hierarchies_the_one_that_the_runtime_uses() -> None:
     assert choose([]) == ""
 
 
+def test_from_inside_of_a_pod_the_kernel_tells_which() -> None:
+    told = f"/kubepods-burstable.slice/kubepods-burstable-{SLICE}/cri-containerd-{ID}.scope"
+    assert choose([f"/../cri-containerd-{ID}.scope", told]) == told
+    assert choose(["/", told]) == told
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_a_path(path: str) -> None:
     place_of(path)

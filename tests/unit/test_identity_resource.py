@@ -213,3 +213,14 @@ def test_no_two_agents_are_the_same() -> None:
     assert first["team"] == "blue"
     assert first["host.name"]
     assert first["service.instance.id"] != second["service.instance.id"]
+
+
+def test_what_is_learned_of_the_host_later() -> None:
+    """It takes the place of what was known; the instance stays the same."""
+    resources = Resources(added=(("host.type", "given"),), host=HOST, boot_id="b")
+    one, name, runtime = process(), Name("shop"), Runtime("python", "cpython")
+    before = dict(resources.of(one, name, runtime))
+    resources.learn((("host.id", "i-0a1b"), ("host.type", "m5.large"), ("cloud.provider", "aws")))
+    after = dict(resources.of(one, name, runtime))
+    assert after == before | {"host.id": "i-0a1b", "cloud.provider": "aws"}
+    assert after["host.type"] == "given"

@@ -152,6 +152,21 @@ def test_no_more_than_the_capacity_is_remembered_and_the_used_stay() -> None:
     assert len(observed.forgotten) + len(observed.services) == 200
     assert len(set(observed.forgotten)) == len(observed.forgotten)
     assert observed.shard.counts[Entry.PROCESS_EVICTED] == len(observed.forgotten)
+
+
+def test_what_has_ended_and_finds_no_room_is_no_loss() -> None:
+    """It would have been remembered a little longer, for records that come late."""
+    observed = Observed(capacity=10)
+    for pid in range(1, 200):
+        observed.services.seen(notice(process=4_000_000 + pid))
+        observed.services.exited(notice(process=4_000_000 + pid))
+        assert len(observed.services) <= 10
+    assert len(observed.forgotten) >= 190
+    assert observed.shard.counts[Entry.PROCESS_EVICTED] == 0
+    observed.now = KEPT_SECONDS
+    observed.services.sweep()
+    assert len(observed.services) == 0
+    assert len(set(observed.forgotten)) == 199
     assert observed.shard.counts[Entry.PROCESS_UNKNOWN] == 0
 
 

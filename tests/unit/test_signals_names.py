@@ -88,6 +88,7 @@ HTTP = {
     "user_agent.original",
 }
 
+PEERS = {"service.peer.name", "service.peer.namespace"}
 DNS = {"dns.answers", "dns.lookup.duration", "dns.question.name"}
 TLS = {"tls.protocol.version", "tls.cipher", "tls.resumed", "tls.next_protocol"}
 
@@ -105,7 +106,7 @@ def package_names() -> set[str]:
 def test_every_name_is_a_convention() -> None:
     every = names.ATTRIBUTES | names.METRICS
     assert every - OWN <= package_names()
-    assert every == HTTP | TLS | DNS | OWN
+    assert every == HTTP | TLS | DNS | PEERS | OWN
 
 
 def test_every_name_is_taken_from_the_one_list() -> None:

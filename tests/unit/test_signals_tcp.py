@@ -114,6 +114,21 @@ def test_connections() -> None:
     assert found.keys() == {"io", "resets", "retransmits", "connection.active", "rtt", "connection.duration"}
 
 
+def test_what_a_process_moves_is_told_where_it_is_wanted() -> None:
+    """Of all peers together, those over the limit included."""
+    instruments = Instruments(0)
+    metrics = TcpMetrics(instruments, processes=True)
+    for moved in (peer(sent=1, received=10), peer(port=81, sent=2), peer(overflow=True, sent=4, received=40)):
+        metrics.count(SERVICE, moved)
+    ((_, points),) = (
+        one for one in instruments.collect(1).instruments if one[0].name == "process.network.io"
+    )
+    assert {dict(point.attributes)["network.io.direction"]: point.value for point in points} == {
+        "transmit": 7,
+        "receive": 50,
+    }
+
+
 def test_attempts_and_turned_away_connections() -> None:
     counted = Counted()
     kind = TcpKind.CONNECT
