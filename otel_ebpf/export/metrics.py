@@ -18,6 +18,7 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics
 
 from otel_ebpf.export.books import POINTS
+from otel_ebpf.export.own import Level
 from otel_ebpf.export.queue import Batch
 from otel_ebpf.export.throttle import Throttle
 from otel_ebpf.kernel.ledger import Shard
@@ -57,6 +58,10 @@ class MetricQueue:
         self._full = Throttle(logger, WARNING)
         self._bad = Throttle(logger, ERROR)
         self._left: Batch | None = None
+
+    def level(self) -> Level:
+        """Return how many data points wait, or are being sent, and how many may."""
+        return Level(self._waiting, self._room)
 
     def put(self, data: MetricsData) -> None:
         """Queue the metrics of an interval. Any thread; never blocks on the backend, never raises."""

@@ -15,8 +15,10 @@ from typing import Final
 
 from otel_ebpf.export.books import Books
 from otel_ebpf.export.outcome import Exporter, Outcome, Verdict
+from otel_ebpf.export.own import Level
 from otel_ebpf.export.queue import Batch, Source
 from otel_ebpf.export.throttle import Throttle
+from otel_ebpf.health import GRACE_SECONDS, Pulse
 from otel_ebpf.kernel.ledger import Shard
 
 __all__ = ["Backoff", "Sender"]
@@ -84,7 +86,17 @@ class Sender:
         self._unreachable = Throttle(logger, WARNING)
         self._refused = Throttle(logger, ERROR)
         self._partly = Throttle(logger, WARNING)
+        self.pulse = Pulse(f"sends {books.unit}", max(delay, timeout) + GRACE_SECONDS)
         self._thread = Thread(target=self._run, name=f"send {books.unit}", daemon=True)
+
+    @property
+    def unit(self) -> str:
+        """What it sends, in one word or two."""
+        return self._books.unit
+
+    def level(self) -> Level:
+        """Return how full the queue is. Any thread."""
+        return self._source.level()
 
     def start(self) -> None:
         """Start the thread."""
@@ -112,8 +124,14 @@ class Sender:
         self._exporter.close()
 
     def _run(self) -> None:
+        self.pulse.begin()
+        self._send_all()
+        self.pulse.end()
+
+    def _send_all(self) -> None:
         partial = False
         while True:
+            self.pulse.beat()
             stopping = self._stopping.is_set()  # read once: what a full queue has not is then asked for again
             batch = self._next(partial or stopping)
             if batch is not None:
@@ -168,7 +186,9 @@ class Sender:
 
         A stop cuts the pause short for one last attempt: with the connection just back it may do.
         """
+        self.pulse.beat()
         while (left := self._not_before - monotonic()) > 0:
+            self.pulse.beat()
             if self._hurried:
                 if self._not_before > self._deadline:
                     return False
