@@ -450,7 +450,7 @@ class Agent:
         try:
             self._control.reload(discovery, config.tls.exclude_services)
         except KernelError as error:
-            logger.error("the new rules are in force in part: %s", error)
+            logger.error("the new rules are in force in part: %s; name fewer ports in them", error)
             return
         logger.info("the configuration has been read again")
 

@@ -2,8 +2,8 @@
 
 Whoever can reach the address may be hostile. A connection is one short request and its answer within a
 second; of more than a few connections the oldest is dropped for the newest, so that those who send nothing
-keep nobody out. It is served by a thread of its own, which the agent's end does not wait for. The traffic is
-left out of what is observed, as all of the agent's is.
+keep nobody out. It is served by a thread of its own, which the agent's end does not wait for. What it
+receives is not observed, as nothing of the agent's is; who asks is a client like any other.
 """
 
 from __future__ import annotations

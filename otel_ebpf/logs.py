@@ -23,10 +23,7 @@ from otel_ebpf.export.throttle import INTERVAL
 
 __all__ = ["JsonFormatter", "RateLimit", "TextFormatter", "printable", "set_up"]
 
-BURST: Final = 10
-BURST_OF_NEWS: Final = 100
-"""The same of what is no warning: a host with a hundred programs that speak TLS is none to worry about."""
-
+BURST: Final = 20
 KINDS_MAX: Final = 1024
 """Places in the code that log, with those of libraries, are some hundred."""
 
@@ -94,19 +91,18 @@ class RateLimit(Filter):
         """Say whether to write the line; `record.suppressed` is how many were not, if any."""
         if record.levelno < logging.INFO:
             return True
-        burst = BURST if record.levelno >= logging.WARNING else BURST_OF_NEWS
         kind = (record.name, record.levelno, str(record.msg))
         now = self._clock()
         with self._lock:
             until, number = self._kinds.get(kind, (0.0, 0))
             if now < until:
                 self._kinds[kind] = (until, number + 1)
-                return number < burst
+                return number < BURST
             if len(self._kinds) >= KINDS_MAX:
                 self._kinds.clear()
             self._kinds[kind] = (now + INTERVAL, 1)
-        if number > burst:
-            record.suppressed = number - burst
+        if number > BURST:
+            record.suppressed = number - BURST
         return True
 
 

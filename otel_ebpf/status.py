@@ -71,7 +71,11 @@ class StatusServer:
             self._path.chmod(0o600)
             listening.listen(8)
         except OSError as error:
-            logger.warning("no status socket at %s: %s", self._path, error)
+            logger.warning(
+                "no status socket at %s: %s; stop the other agent, or set telemetry.status_socket to another",
+                *(self._path, error),
+                extra={"path": str(self._path), "reason": str(error)},
+            )
             listening.close()
             return
         self._socket = listening

@@ -29,7 +29,10 @@ logger = getLogger(__name__)
 
 MAXIMUM_POINTS: Final = 200_000
 """Data points that may wait: at 0.3 KB each, the memory that an unreachable backend may cost."""
-_FULL: Final = "the export queue is full: %d metric data points dropped; the backend is too slow or away"
+_FULL: Final = (
+    "the export queue is full: %d metric data points dropped; the backend is too slow or away, "
+    "or OTEL_METRIC_EXPORT_INTERVAL too short"
+)
 
 
 def count_points(resources: Iterable[ResourceMetrics]) -> int:
@@ -110,7 +113,8 @@ class MetricQueue:
                 self._waiting -= points
                 self._counts[POINTS.failed] += points
                 self._counts[POINTS.in_flight] -= points
-                self._bad.add(points, "%d metric data points could not be encoded: %r", problem)
+                text = "%d metric data points could not be encoded, please report this line: %r"
+                self._bad.add(points, text, problem)
             return b""
 
     def tick(self) -> None:

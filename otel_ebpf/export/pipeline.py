@@ -202,7 +202,7 @@ def _encoder(queue: SpanQueue, shard: Shard) -> Emit:
         except Exception as problem:  # a span of other types than it declares must not stop the reader
             counts[SPANS.seen] += 1
             counts[SPANS.failed] += 1
-            bad.add(1, "%d spans could not be encoded: %r", problem)
+            bad.add(1, "%d spans could not be encoded, please report this line: %r", problem)
             return
         put(span.template.service, encoded)
 

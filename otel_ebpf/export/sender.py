@@ -120,7 +120,11 @@ class Sender:
             self._counts[self._books.shutdown] += left
             self._counts[self._books.in_flight] -= left
         if left:
-            logger.warning("stopped with %d %s not sent to %s", left, self._books.unit, self._exporter.target)
+            logger.warning(
+                "stopped with %d %s not sent to %s, which are lost: was it up, and is it fast enough?",
+                *(left, self._books.unit, self._exporter.target),
+                extra={"number": left, "target": self._exporter.target},
+            )
         self._exporter.close()
 
     def _run(self) -> None:
@@ -207,7 +211,8 @@ class Sender:
         self._failing = True
         self._unreachable.add(
             1,
-            "%d attempts to send %s to %s failed, the last because: %s; trying again in %.1f s%s",
+            "%d attempts to send %s to %s failed, the last because: %s; trying again in %.1f s%s; is it up, "
+            "and is OTEL_EXPORTER_OTLP_ENDPOINT its address?",
             self._books.unit,
             self._exporter.target,
             outcome.message,
@@ -222,14 +227,14 @@ class Sender:
         books, target = self._books, self._exporter.target
         if outcome.verdict is Verdict.REFUSED:
             if self._close(batch, (books.failed, batch.items)):
-                text = "%d %s were refused by %s and are lost: %s"
+                text = "%d %s were refused by %s and are lost: %s; are the OTEL_EXPORTER_OTLP_* right?"
                 self._refused.add(batch.items, text, books.unit, target, outcome.message)
             return
         rejected = min(max(outcome.rejected, 0), batch.items)
         if not self._close(batch, (books.passed, batch.items - rejected), (books.rejected, rejected)):
             return
         if rejected or outcome.message:
-            text = "%d %s were rejected by %s, which accepted the rest: %s"
+            text = "%d %s were rejected by %s, which accepted the rest; its limits are to be looked at: %s"
             self._partly.add(rejected, text, books.unit, target, outcome.message)
         if self._failing:
             self._failing = False
@@ -237,7 +242,7 @@ class Sender:
 
     def _expire(self, batch: Batch) -> None:
         if self._close(batch, (self._books.expired, batch.items)):
-            text = "%d %s were dropped: %s did not take them within %d s"
+            text = "%d %s were dropped: %s did not take them within %d s (traces.max_age_seconds); is it up?"
             self._refused.add(batch.items, text, self._books.unit, self._exporter.target, self._age)
 
     def _close(self, batch: Batch, *entries: tuple[int, int]) -> bool:
