@@ -59,7 +59,7 @@ class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description="Have the kernel time each run of the agent's BPF programs, for "
             "`ebpf.program.run.time` and `ebpf.program.runs`. It times those of others as well, and each run "
-            "of any costs some 20 ns more."
+            "of any costs a little more."
         ),
     ] = False
     health: Annotated[Health, Meta(description="Whether the agent is alive and ready, by HTTP.")] = Health()

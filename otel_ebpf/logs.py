@@ -33,15 +33,20 @@ _FAULT: Final = "this is a fault of otel-ebpf: please report it with this line"
 logger = logging.getLogger("otel_ebpf")
 
 
-def set_up(form: str, level: int) -> None:
-    """Log by `telemetry.log.format`, from `level` on, also what ends a thread. May be called again."""
+def set_up(form: str, level: int) -> RateLimit:
+    """Log by `telemetry.log.format`, from `level` on, also what ends a thread. May be called again.
+
+    Returns what leaves lines out, to be asked at the end.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    handler.addFilter(RateLimit())
+    limit = RateLimit()
+    handler.addFilter(limit)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_ended_thread
+    return limit
 
 
 def printable(text: str) -> str:
@@ -104,6 +109,11 @@ class RateLimit(Filter):
         if number > BURST:
             record.suppressed = number - BURST
         return True
+
+    def left_out(self) -> int:
+        """Return how many lines were not written, and are in no line that was."""
+        with self._lock:
+            return sum(max(number - BURST, 0) for _, number in self._kinds.values())
 
 
 def _whole(value: Any) -> Any:

@@ -68,7 +68,7 @@ def command(path: Path | None, console: bool) -> None:
 
 def _run(path: Path | None, environment: Environment, console: bool) -> None:
     config = load(path)
-    set_up(config.telemetry.log.format, environment.log_level)
+    limit = set_up(config.telemetry.log.format, environment.log_level)
     for warning in environment.warnings:
         logger.warning("%s", warning)
     watch = ConfigWatch(path, config)
@@ -91,6 +91,8 @@ def _run(path: Path | None, environment: Environment, console: bool) -> None:
     for number in (*_STOPPING, signal.SIGHUP):  # the interpreter's end would have them kill it
         signal.signal(number, signal.SIG_IGN)
     _say_ledger(agent.final_totals)
+    if left := limit.left_out():
+        logger.warning("%d lines were left out, as there were more like them (docs/health.md)", left)
 
 
 def _disk(config: Config) -> DiskSettings | None:

@@ -23,7 +23,8 @@ class Lines:
         self.stream = StringIO()
         handler = logging.StreamHandler(self.stream)
         handler.setFormatter(formatter)
-        handler.addFilter(RateLimit(lambda: self.now))
+        self.limit = RateLimit(lambda: self.now)
+        handler.addFilter(self.limit)
         self.log = logging.Logger("otel_ebpf.test")
         self.log.addHandler(handler)
 
@@ -90,6 +91,7 @@ def test_lines_of_one_kind_are_limited() -> None:
     for number in range(BURST + 25):
         lines.log.warning("the name %s is odd", f"name-{number}")
     lines.log.warning("another kind")
+    assert lines.limit.left_out() == 25
     assert len(lines.written) == BURST + 1
     lines.now += 31
     lines.log.warning("the name %s is odd", "last")
@@ -97,6 +99,7 @@ def test_lines_of_one_kind_are_limited() -> None:
     assert lines.last["message"] == "the name last is odd (25 more like it before this were left out)"
     lines.log.warning("the name %s is odd", "next")
     assert "suppressed" not in lines.last
+    assert lines.limit.left_out() == 0
 
 
 def test_news_are_limited_too_and_details_never() -> None:
