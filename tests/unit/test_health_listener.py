@@ -11,6 +11,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from otel_ebpf import health_listener
 from otel_ebpf.config_telemetry import listen_address
 from otel_ebpf.health import Health
 from otel_ebpf.health_listener import CONNECTIONS_MAX, HEAD_MAX, HealthListener, _is_local
@@ -122,15 +123,20 @@ def test_who_is_on_this_host(client: str, local: bool) -> None:
     assert _is_local(client) is local
 
 
-def test_silent_clients_keep_nobody_out(listening: Listening) -> None:
-    """Far more than are served at a time, each with half a request: the newest is answered all the same."""
+def test_silent_clients_keep_nobody_out(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far more than are served at a time, each with half a request: the oldest are dropped for the newest."""
+    monkeypatch.setattr(health_listener, "DEADLINE_SECONDS", 600.0)
     with ExitStack() as stack:
         silent = [stack.enter_context(listening.connect()) for _ in range(6 * CONNECTIONS_MAX)]
         for one in silent:
             one.sendall(b"GET /healthz HTTP/1.1\r\n")
         for _ in range(20):
             assert listening.ask("/healthz") == (200, "alive\n")
-        assert all(read_all(one) == b"" for one in silent), "each is dropped, without an answer"
+        kept = CONNECTIONS_MAX - 1
+        assert all(read_all(one) == b"" for one in silent[:-kept]), "each is dropped, without an answer"
+        silent[-1].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            silent[-1].recv(1)
 
 
 def test_a_client_that_is_slow_is_dropped(listening: Listening) -> None:
