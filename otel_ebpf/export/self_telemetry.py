@@ -221,5 +221,9 @@ def _queues(queues: Mapping[str, Level]) -> dict[OwnMetric, _Values]:
 
 
 def _keyed(metric: OwnMetric, counted: Mapping[_Words, int]) -> _Values:
-    """Name the parts of the keys by the metric's attributes."""
-    return {tuple(zip(metric.attributes, key, strict=True)): total for key, total in counted.items() if total}
+    """Name the parts of the keys by the metric's attributes; what never was is left out."""
+    return {
+        tuple(zip(metric.attributes, key, strict=True)): total
+        for key, total in counted.items()
+        if total or not metric.monotonic
+    }

@@ -57,6 +57,7 @@ class Uprobes:
         self._capabilities: dict[str, str] = {}  # by program
         self._links: dict[int, list[Callable[[], object]]] = {}
         self._probes: dict[int, Counter[tuple[str, str]]] = {}  # by token
+        self._had: set[tuple[str, str]] = set()
         self._failures: Counter[tuple[str, str, str]] = Counter()
         self._last = 0
         self._detaching = ThreadPoolExecutor(_AT_ONCE, "detach")
@@ -70,7 +71,10 @@ class Uprobes:
 
     def count(self) -> ProbeCounts:
         """Return how many probes there are now, and how many files could not be attached to."""
-        attached = sum(self._probes.copy().values(), Counter())
+        attached = dict.fromkeys(self._had.copy(), 0)  # 0 of what has been there: a series ends by that
+        for kinds in self._probes.copy().values():
+            for kind, number in kinds.items():
+                attached[kind] += number
         return ProbeCounts(attached, self._failures.copy())
 
     def attach(self, path: str, points: Collection[Point], pid: int = 0) -> int:
@@ -84,6 +88,7 @@ class Uprobes:
         except KernelError as error:
             self._failures.update((*kind, error.reason) for kind in kinds)
             raise
+        self._had.update(kinds)
         self._probes[token] = kinds
         return token
 

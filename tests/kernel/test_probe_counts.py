@@ -58,9 +58,9 @@ def test_probes_and_failures(attacher, tmp_path):
     failures = attacher.handle(CountProbes()).failures
     assert failures[*UPROBE, "ENOENT"] == 2
     attacher.handle(DetachFile(token))
-    assert UPROBE not in attacher.handle(CountProbes()).attached
+    assert attacher.handle(CountProbes()).attached[UPROBE] == 0
     attacher.handle(Detach())
-    assert not attacher.handle(CountProbes()).attached
+    assert attacher.handle(CountProbes()).attached == {UPROBE: 0}
 
 
 def test_runs_are_counted_while_the_agent_runs(attacher):
