@@ -21,7 +21,6 @@ from otel_ebpf.export.exposition import Scrape
 from otel_ebpf.export.own import Own
 from otel_ebpf.export.pipeline import Pipeline, build
 from otel_ebpf.export.settings import ConfigurationError, DiskSettings, settings_from
-from otel_ebpf.health_listener import HealthListener
 from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.ledger import DESCRIPTIONS, Ledger
@@ -129,6 +128,7 @@ def _listening(config: Health, agent: Agent) -> Iterator[None]:
     if not config.listen:
         yield
         return
+    from otel_ebpf.health_listener import HealthListener  # noqa: PLC0415 (asyncio: 3 MB)
 
     def own() -> Own | None:
         return agent.own_counts() if agent.health.attached else None
