@@ -71,7 +71,9 @@ class Operations:
             self._counts[_FAILED] += 1
             if not self._complained:
                 self._complained = True
-                _logger.exception("an operation could not be made into a signal; more are only counted")
+                _logger.exception(
+                    "an operation could not be made a signal, please report this line; more are only counted"
+                )
 
     def forget(self, service: Service) -> None:
         """Drop what is remembered of a service that has gone."""
