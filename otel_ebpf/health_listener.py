@@ -106,6 +106,7 @@ class HealthListener:
             writer.transport.abort()
         finally:
             self._open.pop(writer, None)
+            writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, client: str) -> bytes:
         try:

@@ -106,6 +106,17 @@ def test_metrics() -> None:
     listening.listener.stop()
 
 
+def test_a_scrape_that_fails_costs_its_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> bytes:
+        raise RuntimeError("a fault")
+
+    listening = Listening(Health(), fail)
+    assert listening.send(b"GET /metrics HTTP/1.1\r\n\r\n") == b""
+    assert listening.ask("/healthz") == (200, "alive\n")
+    listening.listener.stop()
+    assert "a fault" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("client", "local"),
     [
