@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 
-import pytest
-
 from integration.conftest import Traced
 from integration.harness.limits import PATIENCE, slack, wait_until
 from integration.harness.measured import drive
@@ -19,6 +17,9 @@ from otel_ebpf.signals.catalogue import METRIC_ATTRIBUTES, SPANS, SpanShape
 from tests.otlp_receiver import ReceivedMetric
 
 StartAgent = Callable[..., Traced]
+
+NOBODY = 1
+"""A port at which nobody listens."""
 
 OWN = {(one.name, one.monotonic): one for one in OWN_METRICS}
 
@@ -42,20 +43,30 @@ def _check_metric(metric: ReceivedMetric) -> None:
         assert attributes <= {*METRIC_ATTRIBUTES[metric.name], names.OTEL_METRIC_OVERFLOW}, metric.name
 
 
-@pytest.mark.fast
+def _run(*command: str) -> None:
+    subprocess.run(command, check=False, timeout=slack(PATIENCE), stdout=subprocess.DEVNULL)
+
+
 def test_everything_that_comes_is_declared(start_agent: StartAgent) -> None:
     """Requests by name, failing ones, and connections that are refused, of a server and its clients."""
     with threaded() as server:
-        config = {"metrics": {"processes": True}, "telemetry": {"bpf_statistics": True}}
-        traced = start_agent(RUNGS[0], config=config)
-        drive(server.port, ["/json"] * 5 + ["/status/503?a=b"] * 2)
-        for port in (server.port, 1):
-            command = ["curl", "-s", "-o", "/dev/null", f"http://localhost:{port}/json"]
-            subprocess.run(command, check=False, timeout=slack(PATIENCE))
+        mine = [{"pids": [server.program.pid]}, {"executable": "*/curl"}, {"executable": "*/getent"}]
+        own = {"metrics": {"processes": True}, "telemetry": {"bpf_statistics": True}}
+        traced = start_agent(RUNGS[0], config={"discovery": {"include": mine}, **own})
         wanted = {names.HTTP_SERVER_REQUEST_DURATION, names.TCP_CONNECT_FAILURES, names.PROCESS_CPU_TIME}
         wanted |= {names.DNS_LOOKUP_DURATION, "ebpf.program.runs", "ebpf.probe.attached"}
-        assert wait_until(lambda: wanted <= {one.name for one in traced.backend.receiver.metrics()})
-        assert wait_until(lambda: {_shape(one) for one in traced.backend.spans()} >= {*SPANS[:3], SPANS[4]})
+
+        def all_has_come() -> bool:
+            drive(server.port, ["/status/503?a=b"])
+            _run("curl", "-s", f"http://127.0.0.1:{server.port}/json?n=1")
+            _run("curl", "-s", f"http://127.0.0.1:{NOBODY}/")
+            _run("getent", "ahosts", "localhost")
+            came = {one.name for one in traced.backend.receiver.metrics()}
+            return wanted <= came and {*SPANS[:3], SPANS[4]} <= {
+                _shape(one) for one in traced.backend.spans()
+            }
+
+        assert wait_until(all_has_come, every=0.3)
         for span in traced.backend.spans():
             assert span.attributes.keys() <= _shape(span).attributes, span
         for metric in traced.backend.receiver.metrics():
