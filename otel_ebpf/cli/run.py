@@ -62,7 +62,7 @@ def command(path: Path | None, console: bool) -> None:
     except KernelError as error:
         logger.error("%s", error)
         if os.geteuid():
-            logger.error("the agent needs root: `otel-ebpf doctor` says what else it needs here")
+            logger.error("the agent needs root, or capabilities: `otel-ebpf doctor` says which are missing")
         sys.exit(EXIT_FAILED)
 
 

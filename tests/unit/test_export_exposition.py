@@ -80,7 +80,7 @@ def test_one_answer_serves_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     counted: list[Own | None] = [None, own(), own()]
-    scrape = Scrape(lambda: counted.pop(0), 1)
+    scrape = Scrape(lambda: counted.pop(0), (), 1)
     assert scrape() is None
     first = scrape()
     assert first is not None
@@ -94,4 +94,4 @@ def test_an_agent_that_has_stopped() -> None:
     def stopped() -> Own:
         raise KernelError("nothing is attached")
 
-    assert Scrape(stopped, 1)() is None
+    assert Scrape(stopped, (), 1)() is None
