@@ -35,6 +35,7 @@ _NETWORK_PART: Final = frozenset(
         names.TCP_MIN_RTT,
         names.TCP_RETRANSMITS,
         names.TIME_TO_FIRST_BYTE,
+        names.REQUEST_ACCEPT,
         names.REQUEST_WAIT,
         names.DNS_LOOKUP,
     }
@@ -67,7 +68,12 @@ SPANS: Final = (
         "{method}",
         (SpanKind.CLIENT,),
         "the same, of who asks",
-        _REQUEST | _SERVER | _PEER | _TLS | _NETWORK_PART - {names.REQUEST_WAIT} | {names.URL_FULL},
+        _REQUEST
+        | _SERVER
+        | _PEER
+        | _TLS
+        | _NETWORK_PART - {names.REQUEST_ACCEPT, names.REQUEST_WAIT}
+        | {names.URL_FULL},
     ),
     SpanShape(
         f"{connects.NAME} {{address}}:{{port}}",
@@ -125,6 +131,8 @@ METRIC_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     names.TCP_IO: (*_TCP_PEER, names.NETWORK_IO_DIRECTION),
     names.TCP_CONNECTION_ACTIVE: (*_TCP_PEER, names.ROLE),
     names.TCP_CONNECTION_DURATION: _TCP_PEER,
+    names.UDP_IO: (names.SERVER_PORT, names.NETWORK_IO_DIRECTION),
+    names.UDP_DROPS: (names.SERVER_PORT,),
     names.PROCESS_CPU_TIME: (names.CPU_MODE,),
     names.PROCESS_MEMORY_USAGE: (),
     names.PROCESS_THREAD_COUNT: (),
