@@ -68,7 +68,7 @@ _LEDGER_HELP: Final = (
     "What became of everything that could have been reported; the books of each stage balance."
 )
 _LEDGER: Final = OwnMetric(LEDGER_RECORDS, "{record}", _LEDGER_HELP, True, ("stage", "outcome", "reason"))
-_IN_FLIGHT: Final = OwnMetric(LEDGER_RECORDS, "{record}", _LEDGER_HELP, False, ("stage", "outcome"))
+_IN_FLIGHT: Final = OwnMetric(LEDGER_RECORDS, "{record}", _LEDGER_HELP, False, _LEDGER.attributes)
 _CPU: Final = OwnMetric(PROCESS_CPU_TIME, "s", "CPU time of the agent.", True, (CPU_MODE,))
 _MEMORY: Final = OwnMetric(PROCESS_MEMORY_USAGE, "By", "Resident memory of the agent.", False)
 _COMPONENT: Final = (OTEL_COMPONENT_NAME, OTEL_COMPONENT_TYPE)
