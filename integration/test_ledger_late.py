@@ -77,6 +77,6 @@ def test_spans_that_are_left_at_the_end(start_agent: StartAgent) -> None:
         drive(server.port, ["/json"] * 5)
         reaches(traced, "export_seen", 11)  # five at each end, and the connection
         traced.agent.stop()
-        told = re.search(r"ledger: export\.span\.dropped\.shutdown = (\d+)", traced.agent.log)
+        told = re.search(r"export\.span\.dropped\.shutdown = (\d+)", traced.agent.log)
         assert told, traced.agent.log[-3000:]
         assert int(told[1]) == 11

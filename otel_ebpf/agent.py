@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ebpf.collection import Collection, Own
+from otel_ebpf.collection import Collection
 from otel_ebpf.config import Config
 from otel_ebpf.control import Control
 from otel_ebpf.environment import Environment
+from otel_ebpf.export.own import Own
 from otel_ebpf.export.pipeline import STOP_SECONDS, Pipeline
+from otel_ebpf.health import GRACE_SECONDS, Health, Pulse
 from otel_ebpf.identity.detectors import Detectors
 from otel_ebpf.identity.discovery import Discovery
 from otel_ebpf.identity.model import Attributes, Service
@@ -34,14 +36,25 @@ from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.clock import boot_to_unix_ns
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.injection import INJECT
-from otel_ebpf.kernel.ladder import TCP_STATE, TCP_SWEEP, UDP_CLOSE, UDP_IO
+from otel_ebpf.kernel.ladder import PAYLOAD, STATISTICS, TCP_STATE, TCP_SWEEP, UDP_CLOSE, UDP_IO
 from otel_ebpf.kernel.ledger import Entry, Ledger
 from otel_ebpf.kernel.ledger_entries import KERNEL_ENTRIES
 from otel_ebpf.kernel.likeness import Likenesses
 from otel_ebpf.kernel.memory import give_back_memory, share_one_heap
-from otel_ebpf.kernel.messages import Attach, Attached, Detach, Inject, Standing, Walk, Walked
+from otel_ebpf.kernel.messages import (
+    Attach,
+    Attached,
+    CountProbes,
+    Detach,
+    Inject,
+    ProbeCounts,
+    Standing,
+    Walk,
+    Walked,
+)
 from otel_ebpf.kernel.misses import Misses
 from otel_ebpf.kernel.pace import Pace
+from otel_ebpf.kernel.program_runs import ProgramRuns
 from otel_ebpf.kernel.reader import BATCH_BYTES, Reader
 from otel_ebpf.kernel.records import Exchange, Piece
 from otel_ebpf.kernel.ring_buffer import RingBuffer
@@ -74,6 +87,7 @@ SILENCE_NS: Final = 120_000_000
 
 FORGET_NS: Final = 60_000_000_000
 LAST_READ_SECONDS: Final = 0.3
+_NOTHING_SEEN: Final = "no request can be seen on this kernel: `otel-ebpf doctor` says why, and what to do"
 
 
 def attach_request(
@@ -102,14 +116,23 @@ def attach_request(
         tcp_connections=config.network.tcp.connections,
         tcp_peers=config.network.tcp.peers,
         inject=inject,
+        statistics=config.telemetry.bpf_statistics,
     )
 
 
 def _say_what_is_refused(standings: Sequence[Standing]) -> None:
     for standing in standings:
-        if standing.capability == INJECT and not standing.rung:
-            reason = standing.refusals[-1].reason
-            logger.warning("traces.inject is refused, requests are left as they are: %s", reason)
+        if standing.rung or not standing.refusals:
+            continue
+        reason = standing.refusals[-1].reason
+        if standing.capability == INJECT:
+            text = "traces.inject is refused, requests are left as they are: %s; see docs/traces.md"
+            logger.warning(text, reason, extra={"reason": reason})
+        elif standing.capability == STATISTICS:
+            text = (
+                "no run times of BPF programs: %s; grant CAP_SYS_ADMIN, or take telemetry.bpf_statistics out"
+            )
+            logger.warning(text, reason, extra={"reason": reason})
 
 
 class Agent:
@@ -132,6 +155,8 @@ class Agent:
         self._new_config = new_config
         self.stopping = False  # not an Event: its lock cannot be taken by a handler that interrupts another
         self.ledger = Ledger()
+        self.health = Health()
+        self._pulse = Pulse("reads the kernel's records", GRACE_SECONDS)
         self.standings: tuple[Standing, ...] = ()
         self._config = config
         self._environment = environment
@@ -142,7 +167,8 @@ class Agent:
         self._ids = TraceIds(secrets.randbits(64), secrets.randbits(64))
         self._discovery = Discovery(config.discovery)
         self._sampler = make_sampler(environment.sampler, str(environment.sampler_ratio))
-        self._started = time.time_ns()
+        self.started = time.time_ns()
+        self.own_attributes = own_attributes(environment.resource_attributes)
         self._clock_offset = boot_to_unix_ns()
         self._placement = Placement()
         self._sources = Sources(config, self.ledger.shard())
@@ -175,6 +201,8 @@ class Agent:
         )
         self._watch.start()
         self._misses = Misses(attached.programs, attached.links)
+        timed = any(one.rung for one in self.standings if one.capability == STATISTICS)
+        self._runs = ProgramRuns(attached.loaded if timed else ())
         self._tables.set_port_rules(self._discovery.port_rules())
         self._control = Control(
             self._attacher,
@@ -191,6 +219,11 @@ class Agent:
         self._tcp = self._make_tcp(attached)
         self._processes = self._make_processes()
         pipeline.start()
+        self.health.pulses = (self._pulse, self._collection.pulse, *pipeline.pulses())
+        self.health.ready("" if self._sees_requests() else _NOTHING_SEEN)
+
+    def _sees_requests(self) -> bool:
+        return any(one.rung for one in self.standings if one.capability == PAYLOAD)
 
     def _make_stages(self, pipeline: Pipeline) -> None:
         config, environment = self._config, self._environment
@@ -208,7 +241,7 @@ class Agent:
             wait_seconds=config.containers.wait_milliseconds / 1000,
             own_traces=own_traces,
         )
-        instruments = Instruments(self._started, config.metrics.series_limit)
+        instruments = Instruments(self.started, config.metrics.series_limit)
         counted = config.metrics.enabled and pipeline.wants_metrics
         self._metrics = (
             RequestMetrics(instruments, config.metrics.body_sizes, config.metrics.active_requests)
@@ -253,9 +286,9 @@ class Agent:
             pipeline.metrics,
             environment.metric_temporality,
             instruments if counted else None,
-            self._own_counts if own else None,
-            self._started,
-            own_attributes=own_attributes(environment.resource_attributes),
+            self.own_counts if own else None,
+            self.started,
+            own_attributes=self.own_attributes,
         )
 
     def _make_tcp(self, attached: Attached) -> TcpHealth | None:
@@ -288,7 +321,9 @@ class Agent:
         second = now + 1.0
         collection = now + interval
         pace = Pace()
+        self._pulse.begin()
         while not self.stopping:
+            self._pulse.beat()
             if not (taken := self._take_batch()):
                 self._ring.wait(TICK)
             else:
@@ -319,6 +354,8 @@ class Agent:
 
     def stop(self) -> None:
         """Read what is left, detach, send what can be sent. Takes less than 2 s."""
+        self.health.stopping()
+        self._pulse.end()
         deadline = time.monotonic() + LAST_READ_SECONDS
         self._watch.stop()
         self._tick()
@@ -350,8 +387,18 @@ class Agent:
         totals[Entry.EVENT_MISSED] = self._misses.total()
         return totals
 
-    def _own_counts(self) -> Own:
-        return Own(self.totals(), self._tables.tls_bindings(), self._tables.injected())
+    def own_counts(self) -> Own:
+        """Return what the agent counts of its own. Any thread; raises `KernelError` when it has stopped."""
+        probes = self._attacher.handle(CountProbes())
+        assert isinstance(probes, ProbeCounts)
+        return Own(
+            self.totals(),
+            self._tables.tls_bindings(),
+            self._tables.injected(),
+            self._pipeline.queues(),
+            probes,
+            self._runs.read(),
+        )
 
     def probing(self) -> dict[str, Any]:
         """Return what is to be told of probes in programs, as JSON has it. Any thread."""
@@ -414,7 +461,7 @@ class Agent:
         try:
             self._control.reload(discovery, config.tls.exclude_services)
         except KernelError as error:
-            logger.error("the new rules are in force in part: %s", error)
+            logger.error("the new rules are in force in part: %s; name fewer ports in them", error)
             return
         logger.info("the configuration has been read again")
 

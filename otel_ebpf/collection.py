@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from otel_ebpf.export.own import Own
+from otel_ebpf.health import Pulse
 from otel_ebpf.identity.model import Attributes
 from otel_ebpf.signals.instruments import Instruments, Snapshot
 
@@ -17,14 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Collection"]
 
 _STOP_SECONDS: Final = 0.3
-
-
-class Own(NamedTuple):
-    """What the agent counts of its own."""
-
-    totals: Sequence[int]  # of the ledger
-    bindings: Mapping[tuple[str, str], int]  # TLS sessions by method and outcome
-    injected: Mapping[str, int]  # requests that a context was to be written into, by outcome
 
 
 class Collection:
@@ -49,6 +43,7 @@ class Collection:
         self._own_attributes = dict(own_attributes)
         self._queue: SimpleQueue[tuple[Snapshot | None, Own | None, int] | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self.pulse = Pulse("makes metrics")
 
     def collect(self) -> None:
         """Copy out what there is; everything else happens on the other thread."""
@@ -68,6 +63,7 @@ class Collection:
             self._thread.join(_STOP_SECONDS)
 
     def _convert(self) -> None:
+        self.pulse.begin()
         # On this thread and only if there are metrics: the SDK's metrics take 4 MB and 0.1 s.
         from otel_ebpf.export.self_telemetry import SelfTelemetry  # noqa: PLC0415
         from otel_ebpf.signals.metric_data import resource_metrics, resource_of, temporality_of  # noqa: PLC0415
@@ -79,4 +75,5 @@ class Collection:
             if snapshot is not None:
                 self._send(resource_metrics(snapshot, temporality, resource_of))
             if counted is not None:
-                self._send(own.collect(counted.totals, now, counted.bindings, counted.injected))
+                self._send(own.collect(counted, now))
+        self.pulse.end()

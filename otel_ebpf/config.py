@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from otel_ebpf.config_export import Export
 from otel_ebpf.config_places import Containers, Kubernetes
+from otel_ebpf.config_telemetry import Telemetry
 
 RULES_MAX = 64
 """Rules in each discovery list: the kernel keeps one bit for each in a 64-bit set (`port_rules`)."""
@@ -426,22 +427,6 @@ class Redaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "(`X-Amz-Signature`, `sig`, ...).",
         ),
     ] = ()
-
-
-class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the agent tells of itself."""
-
-    status_socket: Annotated[
-        str,
-        Meta(
-            max_length=107,  # sun_path of unix(7) is 108 bytes, its NUL included
-            description="Path of the unix socket on which `otel-ebpf doctor` asks a running agent. "
-            "Empty: none.",
-        ),
-    ] = "/run/otel-ebpf/status.sock"
-    metrics: Annotated[
-        bool, Meta(description="Export the agent's own metrics, the ledger among them, as its own resource.")
-    ] = True
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ from msgspec import inspect
 
 from otel_ebpf import config_types
 from otel_ebpf.config import Config, ConfigError, InjectRule, Match, Rule
+from otel_ebpf.config_telemetry import listen_address
 
 __all__ = ["load_file", "parse"]
 
@@ -187,6 +188,11 @@ def _rule_problems(config: Config) -> Iterator[Problem]:
         below = 1 << (ring.bit_length() - 1)
         words = f"{ring} is not a power of two; the nearest are {below} and {below * 2}"
         yield Problem(("capture", "ring_bytes"), words)
+    if listen := config.telemetry.health.listen:
+        try:
+            listen_address(listen)
+        except ValueError as error:
+            yield Problem(("telemetry", "health", "listen"), f"{_shown(listen)} is {error}")
     discovery = config.discovery
     ports = {port for rule in (*discovery.include, *discovery.exclude) for port in rule.ports}
     if len(ports) > PORTS_MAX:

@@ -101,4 +101,7 @@ class Control:
         try:
             self._attacher.handle(SetMode(socket, connection, mode))
         except KernelError as error:
-            logger.warning("a connection's mode could not be set: %s", error)
+            logger.warning(
+                "a connection is read on in vain, as its mode could not be set, please report this line: %s",
+                error,
+            )

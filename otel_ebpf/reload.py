@@ -81,7 +81,7 @@ class ConfigWatch:
         try:
             config = load(self._path)
         except ConfigError as error:
-            logger.error("the configuration stays as it was: %s", error)
+            logger.error("the configuration stays as it was until the file is mended: %s", error)
             return
         if config == self._config:
             logger.info("the configuration is what it was")

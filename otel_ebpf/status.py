@@ -16,6 +16,8 @@ from threading import Thread
 from typing import Any, Final
 
 from otel_ebpf import __version__
+from otel_ebpf.health import Health
+from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.ledger import Entry
 from otel_ebpf.kernel.messages import Standing
 
@@ -49,11 +51,13 @@ class StatusServer:
         standings: Sequence[Standing],
         totals: Callable[[], Sequence[int]],
         probing: Callable[[], Mapping[str, Any]],
+        health: Health,
     ) -> None:
         self._path = Path(path)
         self._standings = standings
         self._totals = totals
         self._probing = probing
+        self._health = health
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -67,7 +71,11 @@ class StatusServer:
             self._path.chmod(0o600)
             listening.listen(8)
         except OSError as error:
-            logger.warning("no status socket at %s: %s", self._path, error)
+            logger.warning(
+                "no status socket at %s: %s; stop the other agent, or set telemetry.status_socket to another",
+                *(self._path, error),
+                extra={"path": str(self._path), "reason": str(error)},
+            )
             listening.close()
             return
         self._socket = listening
@@ -89,12 +97,21 @@ class StatusServer:
                 return  # stopped
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(_TIMEOUT)
-                connection.sendall(json.dumps(self._answer()).encode())
+                try:
+                    answer = json.dumps(self._answer()).encode()
+                except KernelError as error:
+                    logger.warning("the status could not be told: %s; ask again", error)
+                    continue
+                connection.sendall(answer)
 
     def _answer(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
             "version": __version__,
+            "health": {
+                "alive": self._health.is_alive()._asdict(),
+                "ready": self._health.is_ready()._asdict(),
+            },
             "capabilities": describe(self._standings),
             **self._probing(),
             "ledger": {Entry(number).name.lower(): total for number, total in enumerate(self._totals())},

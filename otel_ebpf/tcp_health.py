@@ -134,4 +134,6 @@ class TcpHealth:
     def _complain(self, error: KernelError) -> None:
         if not self._complained:
             self._complained = True
-            logger.warning("the metrics of TCP are incomplete: %s", error)
+            logger.warning(
+                "the metrics of TCP are incomplete: %s; network.tcp.enabled: false leaves them out", error
+            )

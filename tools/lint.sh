@@ -22,6 +22,7 @@ check "clang-format" tools/clang-format.sh --dry-run -Werror
 check "generated ledger" "$VENV/bin/python" tools/generate_ledger.py --check
 check "generated configuration docs" "$VENV/bin/python" tools/generate_configuration_docs.py --check
 check "generated figures" "$VENV/bin/python" tools/generate_performance_docs.py --check
+check "generated tables of signals" "$VENV/bin/python" tools/generate_signals_docs.py --check
 check "shell syntax" bash -n tools/*.sh .ci/run
 
 [ ${#failed[@]} = 0 ] || die "lint: ${failed[*]}"

@@ -121,12 +121,16 @@ class Agent:
         self.kill()
         self._folder.cleanup()
 
+    def command(self, name: str) -> list[str]:
+        """Return one of the program's commands, with this agent's configuration."""
+        return [*self._command, name, "--config", str(self._config)]
+
     def launch(self) -> None:
         """Start the process, and do not wait for anything."""
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*DIES_WITH_US, *self._command, "run", "--config", str(self._config)],
+                [*DIES_WITH_US, *self.command("run")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -17,6 +17,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "run": "Observe this host and export what is seen.",
     "doctor": "Say what this kernel offers, what is used of it, and what is missing.",
+    "health": "Say whether the running agent is alive, or with --ready, whether it observes requests.",
     "config": "Check a configuration file, or describe what may stand in one.",
 }
 """Each command's name, which is its module's, and its line in the overview."""

@@ -7,18 +7,24 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from otel_ebpf.agent import Agent
 from otel_ebpf.config import Config, ConfigError, load
+from otel_ebpf.config_telemetry import Health, listen_address
 from otel_ebpf.environment import Environment, read_environment
+from otel_ebpf.export.exposition import Scrape
+from otel_ebpf.export.own import Own
 from otel_ebpf.export.pipeline import Pipeline, build
 from otel_ebpf.export.settings import ConfigurationError, DiskSettings, settings_from
 from otel_ebpf.kernel.errors import KernelError, RungUnavailableError
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.ledger import DESCRIPTIONS, Ledger
+from otel_ebpf.logs import set_up
 from otel_ebpf.reload import ConfigWatch
 from otel_ebpf.service_manager import notify
 from otel_ebpf.status import StatusServer
@@ -45,13 +51,7 @@ def command(path: Path | None, console: bool) -> None:
     """
     environment = read_environment(os.environ)
     os.environ.pop("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", None)  # the SDK waits for them when it is imported
-    logging.basicConfig(
-        level=environment.log_level,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for warning in environment.warnings:
-        logger.warning("%s", warning)
+    set_up("text", environment.log_level)  # until the configuration says more
     try:
         _run(path, environment, console)
     except (ConfigError, ConfigurationError) as error:
@@ -63,12 +63,15 @@ def command(path: Path | None, console: bool) -> None:
     except KernelError as error:
         logger.error("%s", error)
         if os.geteuid():
-            logger.error("the agent needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")
+            logger.error("the agent needs root, or capabilities: `otel-ebpf doctor` says which are missing")
         sys.exit(EXIT_FAILED)
 
 
 def _run(path: Path | None, environment: Environment, console: bool) -> None:
     config = load(path)
+    limit = set_up(config.telemetry.log.format, environment.log_level)
+    for warning in environment.warnings:
+        logger.warning("%s", warning)
     watch = ConfigWatch(path, config)
     settings = settings_from(environment, os.environ, console)
 
@@ -85,24 +88,12 @@ def _run(path: Path | None, environment: Environment, console: bool) -> None:
     for number in _STOPPING:
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, lambda *_: watch.ask())
-    agent.start()
-    watch.start()
-    status = StatusServer(config.telemetry.status_socket, agent.standings, agent.totals, agent.probing)
-    if config.telemetry.status_socket:
-        status.start()
-    rungs = {standing.capability: standing.rung or "none" for standing in agent.standings}
-    logger.info("ready: watching TCP by %s (%s)", rungs[PAYLOAD], rungs)
-    notify("READY=1")
-    try:
-        agent.run()
-    finally:
-        notify("STOPPING=1")
-        watch.stop()
-        status.stop()
-        agent.stop()
+    _observe(config, agent, watch)
     for number in (*_STOPPING, signal.SIGHUP):  # the interpreter's end would have them kill it
         signal.signal(number, signal.SIG_IGN)
     _say_ledger(agent.final_totals)
+    if left := limit.left_out():
+        logger.warning("%d lines were left out, as there were more like them (docs/health.md)", left)
 
 
 def _disk(config: Config) -> DiskSettings | None:
@@ -110,10 +101,61 @@ def _disk(config: Config) -> DiskSettings | None:
     return DiskSettings(disk.directory, disk.max_bytes, disk.max_age_seconds) if disk.directory else None
 
 
+def _observe(config: Config, agent: Agent, watch: ConfigWatch) -> None:
+    """Start the agent, let it run, and stop it; what tells of its health is there before and after."""
+    with _listening(config.telemetry.health, agent):
+        agent.start()
+        watch.start()
+        status = StatusServer(
+            config.telemetry.status_socket, agent.standings, agent.totals, agent.probing, agent.health
+        )
+        if config.telemetry.status_socket:
+            status.start()
+        rungs = {standing.capability: standing.rung or "none" for standing in agent.standings}
+        logger.info("ready: watching TCP by %s (%s)", rungs[PAYLOAD], rungs, extra={"rungs": rungs})
+        notify("READY=1")
+        try:
+            agent.run()
+        finally:
+            notify("STOPPING=1")
+            watch.stop()
+            status.stop()
+            agent.stop()
+
+
+@contextmanager
+def _listening(config: Health, agent: Agent) -> Iterator[None]:
+    """Answer to HTTP meanwhile, if that is wanted."""
+    if not config.listen:
+        yield
+        return
+    from otel_ebpf.health_listener import HealthListener  # noqa: PLC0415 (asyncio: 3 MB)
+
+    def own() -> Own | None:
+        return agent.own_counts() if agent.health.attached else None
+
+    scrape = Scrape(own, agent.own_attributes, agent.started) if config.metrics else None
+    listener = HealthListener(listen_address(config.listen), agent.health, scrape)
+    listener.start()
+    try:
+        yield
+    finally:
+        listener.stop()
+
+
 def _say_ledger(totals: list[int]) -> None:
     """Say at exit what was lost, if anything was; all of it at the level of details."""
-    for description, total in zip(DESCRIPTIONS, totals, strict=True):
-        if total:
-            level = logging.WARNING if description.outcome == "dropped" else logging.DEBUG
-            parts = (description.stage, description.unit, description.outcome, description.reason)
-            logger.log(level, "ledger: %s = %d", ".".join(part for part in parts if part), total)
+    counted = {
+        ".".join(part for part in (one.stage, one.unit, one.outcome, one.reason) if part): (one, total)
+        for one, total in zip(DESCRIPTIONS, totals, strict=True)
+        if total
+    }
+    lost = {name: total for name, (one, total) in counted.items() if one.outcome == "dropped"}
+    if lost:
+        _say(logging.WARNING, "lost (docs/ledger.md says what to do): %s", lost)
+    _say(logging.DEBUG, "ledger: %s", {name: total for name, (_, total) in counted.items()})
+
+
+def _say(level: int, text: str, counted: dict[str, int]) -> None:
+    shown = ", ".join(f"{name} = {total}" for name, total in counted.items())
+    logger.log(level, text, shown, extra={"ledger": counted})

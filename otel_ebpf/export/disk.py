@@ -13,6 +13,7 @@ from threading import Event, Lock, Thread
 from typing import Final
 
 from otel_ebpf.export.disk_file import DiskFile
+from otel_ebpf.export.own import Level
 from otel_ebpf.export.queue import Batch, Source
 
 __all__ = ["DiskQueue"]
@@ -33,6 +34,10 @@ class DiskQueue:
         self._lock = Lock()
         self._stopping = Event()
         self._thread = Thread(target=self._watch, name="keep", daemon=True)
+
+    def level(self) -> Level:
+        """Return how full the queue in memory is: what is on disk is beyond it."""
+        return self._source.level()
 
     def start(self) -> None:
         """Open the file and write what waits, on a thread: the sender may be held up by its backend."""

@@ -18,6 +18,7 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics
 
 from otel_ebpf.export.books import POINTS
+from otel_ebpf.export.own import Level
 from otel_ebpf.export.queue import Batch
 from otel_ebpf.export.throttle import Throttle
 from otel_ebpf.kernel.ledger import Shard
@@ -28,7 +29,10 @@ logger = getLogger(__name__)
 
 MAXIMUM_POINTS: Final = 200_000
 """Data points that may wait: at 0.3 KB each, the memory that an unreachable backend may cost."""
-_FULL: Final = "the export queue is full: %d metric data points dropped; the backend is too slow or away"
+_FULL: Final = (
+    "the export queue is full: %d metric data points dropped; the backend is too slow or away, "
+    "or OTEL_METRIC_EXPORT_INTERVAL too short"
+)
 
 
 def count_points(resources: Iterable[ResourceMetrics]) -> int:
@@ -57,6 +61,10 @@ class MetricQueue:
         self._full = Throttle(logger, WARNING)
         self._bad = Throttle(logger, ERROR)
         self._left: Batch | None = None
+
+    def level(self) -> Level:
+        """Return how many data points wait, or are being sent, and how many may."""
+        return Level(self._waiting, self._room)
 
     def put(self, data: MetricsData) -> None:
         """Queue the metrics of an interval. Any thread; never blocks on the backend, never raises."""
@@ -105,7 +113,8 @@ class MetricQueue:
                 self._waiting -= points
                 self._counts[POINTS.failed] += points
                 self._counts[POINTS.in_flight] -= points
-                self._bad.add(points, "%d metric data points could not be encoded: %r", problem)
+                text = "%d metric data points could not be encoded, please report this line: %r"
+                self._bad.add(points, text, problem)
             return b""
 
     def tick(self) -> None:

@@ -12,10 +12,12 @@ from otel_ebpf.export.console import ConsoleExporter
 from otel_ebpf.export.exporters import exporter_for
 from otel_ebpf.export.otlp import encode_span
 from otel_ebpf.export.outcome import Signal
+from otel_ebpf.export.own import Level
 from otel_ebpf.export.queue import Source, SpanQueue
 from otel_ebpf.export.sender import Sender
 from otel_ebpf.export.settings import ConfigurationError, DiskSettings, ExportSettings, OtlpSettings
 from otel_ebpf.export.throttle import Throttle
+from otel_ebpf.health import Pulse
 from otel_ebpf.kernel.ledger import Shard
 from otel_ebpf.signals.span import Span
 
@@ -76,6 +78,14 @@ class Pipeline:
         """Send the metrics of an interval. Never blocks or raises."""
         for take in self._takers:
             take(data)
+
+    def pulses(self) -> list[Pulse]:
+        """Return those of the threads that send."""
+        return [sender.pulse for sender in self._senders]
+
+    def queues(self) -> dict[str, Level]:
+        """Return how full each queue is, by what waits in it. Any thread."""
+        return {sender.unit: sender.level() for sender in self._senders}
 
     def start(self) -> None:
         """Start the threads."""
@@ -192,7 +202,7 @@ def _encoder(queue: SpanQueue, shard: Shard) -> Emit:
         except Exception as problem:  # a span of other types than it declares must not stop the reader
             counts[SPANS.seen] += 1
             counts[SPANS.failed] += 1
-            bad.add(1, "%d spans could not be encoded: %r", problem)
+            bad.add(1, "%d spans could not be encoded, please report this line: %r", problem)
             return
         put(span.template.service, encoded)
 

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from otel_ebpf.export.books import SPANS
+from otel_ebpf.export.own import Level
 from otel_ebpf.export.request import encode_request
 from otel_ebpf.export.settings import QueueSettings
 from otel_ebpf.export.throttle import Throttle
@@ -51,9 +52,12 @@ class Batch:
 
 
 class Source(Protocol):
-    """Where a sender gets its batches. All but `wake` are called by one thread at a time."""
+    """Where a sender gets its batches. All but `wake` and `level` are for one thread at a time."""
 
     wake: Event
+
+    def level(self) -> Level:
+        """Return how many items wait, and how many may."""
 
     def take(self, partial: bool) -> Batch | None:
         """Return the next full batch, with `partial` what there is; None for nothing."""
@@ -94,6 +98,10 @@ class SpanQueue:
         self._taken_number = 0  # written by the sender, as _freed_size
         self._freed_size = 0
         self._marks: deque[tuple[int, float]] = deque()
+
+    def level(self) -> Level:
+        """Return how many spans wait, and how many may."""
+        return Level(len(self._items), self._settings.spans)
 
     def put(self, service: Service, encoded: bytes) -> None:
         """Queue one encoded span. Never blocks and never raises."""

@@ -1,4 +1,4 @@
-"""The agent's own metrics, under its own resource: the ledger, its CPU time, its memory.
+"""The agent's own metrics, under its own resource: the ledger, its queues and probes, what it takes.
 
 `ebpf.ledger.records` has the attributes `stage`, `outcome` and `reason`. The ledger's units
 (exchange, piece, span, ...) have books of their own, and adding them up would be wrong: the unit is
@@ -10,8 +10,7 @@ not monotonic: outcome `in_flight` is never to be added up over time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 import psutil
 from opentelemetry.sdk.metrics.export import (
@@ -26,26 +25,118 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.semconv._incubating.attributes.cpu_attributes import CPU_MODE
+from opentelemetry.semconv._incubating.attributes.otel_attributes import (
+    OTEL_COMPONENT_NAME,
+    OTEL_COMPONENT_TYPE,
+    OtelComponentTypeValues,
+)
+from opentelemetry.semconv._incubating.metrics.otel_metrics import (
+    OTEL_SDK_PROCESSOR_SPAN_QUEUE_CAPACITY,
+    OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
+)
 from opentelemetry.semconv._incubating.metrics.process_metrics import (
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
 )
 
+from otel_ebpf.export.books import POINTS, SPANS
+from otel_ebpf.export.own import Level, Own
 from otel_ebpf.kernel.ledger import DESCRIPTIONS, Description
 from otel_ebpf.signals.scope import SCHEMA_URL, SCOPE_NAME, SCOPE_VERSION
 
-__all__ = ["LEDGER_RECORDS", "SelfTelemetry"]
+__all__ = ["LEDGER_RECORDS", "OWN_METRICS", "OwnMetric", "SelfTelemetry"]
 
 LEDGER_RECORDS: Final = "ebpf.ledger.records"
-_HELP: Final = "What became of everything that could have been reported; the books of each stage balance."
-TLS_BINDING: Final = "ebpf.tls.binding"
-_TLS_HELP: Final = "TLS sessions, by how their socket was found and what came of it."
 _Key = tuple[tuple[str, str], ...]
 _Values = Mapping[_Key, float]
-TRACE_INJECTED: Final = "ebpf.trace.injected"
-_INJECTED_HELP: Final = "Requests that traceparent was to be written into, by what came of it."
-_NO_INJECTED: Final[Mapping[str, int]] = MappingProxyType({})
-_NO_BINDINGS: Final[Mapping[tuple[str, str], int]] = MappingProxyType({})
+
+
+_Words = TypeVar("_Words", bound=tuple[str, ...])
+
+
+class OwnMetric(NamedTuple):
+    """One of the agent's own metrics: a sum, which only ever grows where it is `monotonic`."""
+
+    name: str
+    unit: str
+    description: str
+    monotonic: bool
+    attributes: tuple[str, ...] = ()
+
+
+_LEDGER_HELP: Final = (
+    "What became of everything that could have been reported; the books of each stage balance."
+)
+_LEDGER: Final = OwnMetric(LEDGER_RECORDS, "{record}", _LEDGER_HELP, True, ("stage", "outcome", "reason"))
+_IN_FLIGHT: Final = OwnMetric(LEDGER_RECORDS, "{record}", _LEDGER_HELP, False, _LEDGER.attributes)
+_CPU: Final = OwnMetric(PROCESS_CPU_TIME, "s", "CPU time of the agent.", True, (CPU_MODE,))
+_MEMORY: Final = OwnMetric(PROCESS_MEMORY_USAGE, "By", "Resident memory of the agent.", False)
+_COMPONENT: Final = (OTEL_COMPONENT_NAME, OTEL_COMPONENT_TYPE)
+_SPANS_QUEUED: Final = OwnMetric(
+    OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE, "{span}", "Spans that wait to be sent.", False, _COMPONENT
+)
+_SPANS_ROOM: Final = OwnMetric(
+    OTEL_SDK_PROCESSOR_SPAN_QUEUE_CAPACITY, "{span}", "Spans that may wait to be sent.", False, _COMPONENT
+)
+_POINTS_QUEUED: Final = OwnMetric(
+    "ebpf.metric_data_point.queue.size",
+    "{data_point}",
+    "Data points of metrics that wait to be sent, or are being sent.",
+    False,
+)
+_POINTS_ROOM: Final = OwnMetric(
+    "ebpf.metric_data_point.queue.capacity", "{data_point}", "Data points that may wait to be sent.", False
+)
+_PROBES: Final = OwnMetric(
+    "ebpf.probe.attached",
+    "{probe}",
+    "Probes that are attached: hooks in the kernel, and places in files.",
+    False,
+    ("capability", "kind"),
+)
+_FAILURES: Final = OwnMetric(
+    "ebpf.probe.attach.failures",
+    "{failure}",
+    "What could not be attached: ways in the kernel that were tried, and files.",
+    True,
+    ("capability", "kind", "reason"),
+)
+_RUN_TIME: Final = OwnMetric(
+    "ebpf.program.run.time",
+    "s",
+    "Time that BPF programs took, with telemetry.bpf_statistics.",
+    True,
+    ("program",),
+)
+_RUNS: Final = OwnMetric(
+    "ebpf.program.runs", "{run}", "How often they ran, with telemetry.bpf_statistics.", True, ("program",)
+)
+_BINDINGS: Final = OwnMetric(
+    "ebpf.tls.binding",
+    "{session}",
+    "TLS sessions, by how their socket was found and what came of it.",
+    True,
+    ("method", "outcome"),
+)
+_INJECTED: Final = OwnMetric(
+    "ebpf.trace.injected",
+    "{request}",
+    "Requests that traceparent was to be written into, by what came of it.",
+    True,
+    ("outcome",),
+)
+OWN_METRICS: Final = (
+    *(_LEDGER, _IN_FLIGHT, _CPU, _MEMORY, _SPANS_QUEUED, _SPANS_ROOM, _POINTS_QUEUED, _POINTS_ROOM),
+    *(_PROBES, _FAILURES, _RUN_TIME, _RUNS, _BINDINGS, _INJECTED),
+)
+"""In the order in which they are exported."""
+
+_QUEUES: Final = {SPANS.unit: (_SPANS_QUEUED, _SPANS_ROOM), POINTS.unit: (_POINTS_QUEUED, _POINTS_ROOM)}
+_PROCESSOR: Final = OtelComponentTypeValues.BATCHING_SPAN_PROCESSOR.value
+_COMPONENTS: Final[Mapping[str, _Key]] = {
+    SPANS.unit: ((OTEL_COMPONENT_NAME, f"{_PROCESSOR}/0"), (OTEL_COMPONENT_TYPE, _PROCESSOR)),
+    POINTS.unit: (),
+}
 
 
 def ledger_attributes(description: Description) -> tuple[tuple[str, str], ...]:
@@ -74,68 +165,65 @@ class SelfTelemetry:
         self._start = start
         self._since = start
         self._delta = delta
-        self._before: dict[str, _Values] = {}
+        self._before: dict[OwnMetric, _Values] = {}
         self._process = psutil.Process()
 
-    def collect(
-        self,
-        totals: Sequence[int],
-        now: int,
-        bindings: Mapping[tuple[str, str], int] = _NO_BINDINGS,
-        injected: Mapping[str, int] = _NO_INJECTED,
-    ) -> MetricsData:
-        """Return the metrics at `now`, Unix nanoseconds; `totals` is indexed by `kernel.ledger.Entry`.
-
-        `bindings` is the number of TLS sessions by method and outcome, `injected` that of requests by
-        what came of writing a context into them.
-        """
-        counted: dict[_Key, float] = {}
-        in_flight: dict[_Key, float] = {}
-        for description, total in zip(DESCRIPTIONS, totals, strict=True):
-            into = in_flight if description.outcome == "in_flight" else counted
-            into[ledger_attributes(description)] = total
-        cpu = self._process.cpu_times()
-        spent: dict[_Key, float] = {((CPU_MODE, "user"),): cpu.user, ((CPU_MODE, "system"),): cpu.system}
-        memory: dict[_Key, float] = {(): self._process.memory_info().rss}
-        metrics = [
-            self._counter(LEDGER_RECORDS, "{record}", _HELP, counted, now),
-            self._gauge(LEDGER_RECORDS, "{record}", _HELP, in_flight, now),
-            self._counter(PROCESS_CPU_TIME, "s", "CPU time of the agent.", spent, now),
-            self._gauge(PROCESS_MEMORY_USAGE, "By", "Resident memory of the agent.", memory, now),
-        ]
-        if bound := _bindings(bindings):
-            metrics.append(self._counter(TLS_BINDING, "{session}", _TLS_HELP, bound, now))
-        written: dict[_Key, float]
-        written = {(("outcome", outcome),): total for outcome, total in injected.items() if total}
-        if written:
-            metrics.append(self._counter(TRACE_INJECTED, "{request}", _INJECTED_HELP, written, now))
+    def collect(self, own: Own, now: int) -> MetricsData:
+        """Return the metrics at `now`, Unix nanoseconds. What there is nothing of is left out."""
+        values = {**_ledger(own.totals), **self._taken(), **_queues(own.queues)}
+        values[_PROBES] = _keyed(_PROBES, own.probes.attached)
+        values[_FAILURES] = _keyed(_FAILURES, own.probes.failures)
+        ran = {(("program", name),): runs for name, runs in own.runs.items() if runs.number}
+        values[_RUN_TIME] = {key: runs.nanoseconds / 1e9 for key, runs in ran.items()}
+        values[_RUNS] = {key: runs.number for key, runs in ran.items()}
+        values[_BINDINGS] = _keyed(_BINDINGS, own.bindings)
+        values[_INJECTED] = _keyed(_INJECTED, {(outcome,): total for outcome, total in own.injected.items()})
+        metrics = [self._metric(one, values[one], now) for one in OWN_METRICS if values.get(one)]
         self._since = now
         scope = ScopeMetrics(self._scope, metrics, SCHEMA_URL)
         return MetricsData([ResourceMetrics(self._resource, [scope], SCHEMA_URL)])
 
-    def _counter(self, name: str, unit: str, text: str, values: _Values, now: int) -> Metric:
-        if not self._delta:
-            cumulative = AggregationTemporality.CUMULATIVE
-            return Metric(name, text, unit, Sum(_points(values, self._start, now), cumulative, True))
-        before = self._before.get(name, {})
-        self._before[name] = values
-        grown = {key: value - before.get(key, 0) for key, value in values.items()}
+    def _taken(self) -> dict[OwnMetric, _Values]:
+        cpu = self._process.cpu_times()
+        return {
+            _CPU: {((CPU_MODE, "user"),): cpu.user, ((CPU_MODE, "system"),): cpu.system},
+            _MEMORY: {(): self._process.memory_info().rss},
+        }
+
+    def _metric(self, metric: OwnMetric, values: _Values, now: int) -> Metric:
+        start, temporality = self._start, AggregationTemporality.CUMULATIVE
+        if self._delta and metric.monotonic:
+            before = self._before.get(metric, {})
+            self._before[metric] = values
+            values = {key: value - before.get(key, 0) for key, value in values.items()}
+            start, temporality = self._since, AggregationTemporality.DELTA
+        points = [NumberDataPoint(dict(key), start, now, value) for key, value in values.items()]
         return Metric(
-            name, text, unit, Sum(_points(grown, self._since, now), AggregationTemporality.DELTA, True)
+            metric.name, metric.description, metric.unit, Sum(points, temporality, metric.monotonic)
         )
 
-    def _gauge(self, name: str, unit: str, text: str, values: _Values, now: int) -> Metric:
-        points = _points(values, self._start, now)
-        return Metric(name, text, unit, Sum(points, AggregationTemporality.CUMULATIVE, False))
+
+def _ledger(totals: Sequence[int]) -> dict[OwnMetric, _Values]:
+    counted: dict[_Key, float] = {}
+    in_flight: dict[_Key, float] = {}
+    for description, total in zip(DESCRIPTIONS, totals, strict=True):
+        into = in_flight if description.outcome == "in_flight" else counted
+        into[ledger_attributes(description)] = total
+    return {_LEDGER: counted, _IN_FLIGHT: in_flight}
 
 
-def _bindings(bindings: Mapping[tuple[str, str], int]) -> _Values:
+def _queues(queues: Mapping[str, Level]) -> dict[OwnMetric, _Values]:
+    values: dict[OwnMetric, _Values] = {}
+    for unit, level in queues.items():
+        size, capacity = _QUEUES[unit]
+        values[size], values[capacity] = {_COMPONENTS[unit]: level.size}, {_COMPONENTS[unit]: level.capacity}
+    return values
+
+
+def _keyed(metric: OwnMetric, counted: Mapping[_Words, int]) -> _Values:
+    """Name the parts of the keys by the metric's attributes; what never was is left out."""
     return {
-        (("method", method), ("outcome", outcome)): total
-        for (method, outcome), total in bindings.items()
-        if total
+        tuple(zip(metric.attributes, key, strict=True)): total
+        for key, total in counted.items()
+        if total or not metric.monotonic
     }
-
-
-def _points(values: _Values, start: int, now: int) -> list[NumberDataPoint]:
-    return [NumberDataPoint(dict(key), start, now, value) for key, value in values.items()]

@@ -15,8 +15,10 @@ from typing import Final
 
 from otel_ebpf.export.books import Books
 from otel_ebpf.export.outcome import Exporter, Outcome, Verdict
+from otel_ebpf.export.own import Level
 from otel_ebpf.export.queue import Batch, Source
 from otel_ebpf.export.throttle import Throttle
+from otel_ebpf.health import GRACE_SECONDS, Pulse
 from otel_ebpf.kernel.ledger import Shard
 
 __all__ = ["Backoff", "Sender"]
@@ -84,7 +86,17 @@ class Sender:
         self._unreachable = Throttle(logger, WARNING)
         self._refused = Throttle(logger, ERROR)
         self._partly = Throttle(logger, WARNING)
+        self.pulse = Pulse(f"sends {books.unit}", max(delay, timeout) + GRACE_SECONDS)
         self._thread = Thread(target=self._run, name=f"send {books.unit}", daemon=True)
+
+    @property
+    def unit(self) -> str:
+        """What it sends, in one word or two."""
+        return self._books.unit
+
+    def level(self) -> Level:
+        """Return how full the queue is. Any thread."""
+        return self._source.level()
 
     def start(self) -> None:
         """Start the thread."""
@@ -108,12 +120,22 @@ class Sender:
             self._counts[self._books.shutdown] += left
             self._counts[self._books.in_flight] -= left
         if left:
-            logger.warning("stopped with %d %s not sent to %s", left, self._books.unit, self._exporter.target)
+            logger.warning(
+                "stopped with %d %s not sent to %s, which are lost: was it up, and is it fast enough?",
+                *(left, self._books.unit, self._exporter.target),
+                extra={"number": left, "target": self._exporter.target},
+            )
         self._exporter.close()
 
     def _run(self) -> None:
+        self.pulse.begin()
+        self._send_all()
+        self.pulse.end()
+
+    def _send_all(self) -> None:
         partial = False
         while True:
+            self.pulse.beat()
             stopping = self._stopping.is_set()  # read once: what a full queue has not is then asked for again
             batch = self._next(partial or stopping)
             if batch is not None:
@@ -168,7 +190,9 @@ class Sender:
 
         A stop cuts the pause short for one last attempt: with the connection just back it may do.
         """
+        self.pulse.beat()
         while (left := self._not_before - monotonic()) > 0:
+            self.pulse.beat()
             if self._hurried:
                 if self._not_before > self._deadline:
                     return False
@@ -187,7 +211,8 @@ class Sender:
         self._failing = True
         self._unreachable.add(
             1,
-            "%d attempts to send %s to %s failed, the last because: %s; trying again in %.1f s%s",
+            "%d attempts to send %s to %s failed, the last because: %s; trying again in %.1f s%s; is it up, "
+            "and is OTEL_EXPORTER_OTLP_ENDPOINT its address?",
             self._books.unit,
             self._exporter.target,
             outcome.message,
@@ -202,14 +227,14 @@ class Sender:
         books, target = self._books, self._exporter.target
         if outcome.verdict is Verdict.REFUSED:
             if self._close(batch, (books.failed, batch.items)):
-                text = "%d %s were refused by %s and are lost: %s"
+                text = "%d %s were refused by %s and are lost: %s; are the OTEL_EXPORTER_OTLP_* right?"
                 self._refused.add(batch.items, text, books.unit, target, outcome.message)
             return
         rejected = min(max(outcome.rejected, 0), batch.items)
         if not self._close(batch, (books.passed, batch.items - rejected), (books.rejected, rejected)):
             return
         if rejected or outcome.message:
-            text = "%d %s were rejected by %s, which accepted the rest: %s"
+            text = "%d %s were rejected by %s, which accepted the rest; its limits are to be looked at: %s"
             self._partly.add(rejected, text, books.unit, target, outcome.message)
         if self._failing:
             self._failing = False
@@ -217,7 +242,7 @@ class Sender:
 
     def _expire(self, batch: Batch) -> None:
         if self._close(batch, (self._books.expired, batch.items)):
-            text = "%d %s were dropped: %s did not take them within %d s"
+            text = "%d %s were dropped: %s did not take them within %d s (traces.max_age_seconds); is it up?"
             self._refused.add(batch.items, text, self._books.unit, self._exporter.target, self._age)
 
     def _close(self, batch: Batch, *entries: tuple[int, int]) -> bool:

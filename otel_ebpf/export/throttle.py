@@ -32,11 +32,11 @@ class Throttle:
         now = monotonic()
         if now >= self._due:
             self._due = now + self._interval
-            self._logger.log(self._level, text, self._number, *arguments)
+            self._logger.log(self._level, text, self._number, *arguments, extra={"number": self._number})
             self._number = 0
 
     def flush(self, text: str, *arguments: object) -> None:
         """Log what has been counted and not been said."""
         if self._number:
-            self._logger.log(self._level, text, self._number, *arguments)
+            self._logger.log(self._level, text, self._number, *arguments, extra={"number": self._number})
             self._number = 0

@@ -124,7 +124,12 @@ class Follower:
     def _complain(self, error: Exception) -> None:
         level = logging.DEBUG if self._complained else logging.WARNING
         self._complained = True
-        logger.log(level, "%s does not answer, and is asked again: %s", self._name, error)
+        logger.log(
+            level,
+            "%s does not answer, and is asked again: %s; names are missing until it does (docs/identity.md)",
+            *(self._name, error),
+            extra={"source": self._name, "reason": str(error)},
+        )
 
 
 def object_of(raw: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from otel_ebpf.kernel.bpf_object import OBJECTS, BpfObject
 from otel_ebpf.kernel.climb import Setup, climb
-from otel_ebpf.kernel.errors import KernelError
+from otel_ebpf.kernel.errors import KernelError, reason_of
 from otel_ebpf.kernel.injection import INJECT, SOCKETS_MAX, Injection, unfitness
 from otel_ebpf.kernel.ladder import (
     ACCEPT,
@@ -24,6 +24,7 @@ from otel_ebpf.kernel.ladder import (
     PAYLOAD,
     RESOLVER,
     RUNTIMES,
+    STATISTICS,
     TCP_RESET,
     TCP_SWEEP,
     TLS,
@@ -37,11 +38,13 @@ from otel_ebpf.kernel.messages import (
     Attached,
     AttachedFile,
     AttachFile,
+    CountProbes,
     Detach,
     DetachFile,
     Done,
     HitTimed,
     Inject,
+    ProbeCounts,
     Refusal,
     Reply,
     Request,
@@ -52,6 +55,7 @@ from otel_ebpf.kernel.messages import (
     Walk,
     Walked,
 )
+from otel_ebpf.kernel.program_runs import enable_statistics
 from otel_ebpf.kernel.sweep import run_iterator
 from otel_ebpf.kernel.tcp_peers import OVERFLOW_ROOM
 from otel_ebpf.kernel.trap import hit_ns
@@ -59,6 +63,7 @@ from otel_ebpf.kernel.uprobes import Uprobes
 
 _WALK = Struct("<QQQQQQ")  # struct walk
 _INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+_RUN_TIME: Final = "run_time"
 _COARSE_CLOCK: Final = 6  # CLOCK_MONOTONIC_COARSE, whose step is the kernel's tick
 _WINDOW_MINIMUM: Final = 1024
 _WORD_SLACK: Final = 32  # bpf/core/connection.h
@@ -77,6 +82,9 @@ class Attacher:
     _control: BpfObject | None = None
     _sweep: BpfObject | None = None
     _sweeps: int = 0
+    _standings: tuple[Standing, ...] = ()
+    _attached: dict[tuple[str, str], int] = field(default_factory=dict)
+    _statistics: int = -1
     _uprobes: Uprobes = field(default_factory=Uprobes)
     _injection: Injection | None = None
 
@@ -97,6 +105,8 @@ class Attacher:
                 self._uprobes.detach(token)
             case TimeHit(program):
                 return HitTimed(hit_ns(self._uprobes, program))
+            case CountProbes():
+                return self._count_probes()
             case Detach():
                 self._detach()
         return Done()
@@ -135,13 +145,15 @@ class Attacher:
                     standing, loaded = waiting.result() if waiting else stand(capability)
                     standings.append(standing)
                     if loaded is not None:
-                        self._stands(capability, loaded, shared)
+                        self._stands(standing, loaded, shared)
                     elif capability == CONTROL:
                         raise KernelError(f"nothing can be loaded: {standing.refusals[-1].reason}")
             if inject:
                 standings.append(self._inject(inject, standings, setup(), shared))
             elif unfit:
                 standings.append(_refused(unfit))
+            if request.statistics:
+                standings.append(self._time_programs())
         except BaseException:
             for waiting in later.values():
                 if waiting.exception() is None and (loaded := waiting.result()[1]) is not None:
@@ -150,15 +162,20 @@ class Attacher:
             raise
         programs = tuple(fd for one in self._objects for fd in one.attached_fds())
         links = tuple(fd for one in self._objects for fd in one.link_fds())
-        return Attached(tuple(standings), shared, programs, links)
+        timed = tuple(one for each in self._objects for one in each.loaded_fds())
+        self._standings = tuple(standings)
+        return Attached(self._standings, shared, programs, links, timed)
 
-    def _stands(self, capability: str, loaded: BpfObject, shared: dict[str, int]) -> None:
+    def _stands(self, standing: Standing, loaded: BpfObject, shared: dict[str, int]) -> None:
         """Keep an object that stands, and have those to come share its maps."""
         self._objects.append(loaded)
+        capability, key = standing.capability, (standing.capability, standing.rung)
+        if number := len(loaded.link_fds()):
+            self._attached[key] = self._attached.get(key, 0) + number
         for name in loaded.maps:
             shared.setdefault(name, loaded.map_fd(name))
         if capability in {TLS, RESOLVER, *RUNTIMES}:
-            self._uprobes.add(loaded)
+            self._uprobes.add(capability, loaded)
         elif capability == TCP_SWEEP:
             self._sweep = loaded
         elif capability == CONTROL:
@@ -176,10 +193,27 @@ class Attacher:
         except (KernelError, OSError) as error:
             injection.close()
             return _refused(str(error))
+        standing = Standing(INJECT, "sk_msg", injection.cost, ())
         for loaded in injection.objects:
-            self._stands(INJECT, loaded, shared)
+            self._stands(standing, loaded, shared)
         self._injection = injection
-        return Standing(INJECT, "sk_msg", injection.cost, ())
+        return standing
+
+    def _time_programs(self) -> Standing:
+        try:
+            self._statistics = enable_statistics()
+        except KernelError as error:
+            return Standing(STATISTICS, "", "", (Refusal(_RUN_TIME, str(error), error.code),))
+        return Standing(STATISTICS, _RUN_TIME, "each run of any BPF program of the host is timed", ())
+
+    def _count_probes(self) -> ProbeCounts:
+        files = self._uprobes.count()
+        refused = {
+            (standing.capability, refusal.rung, reason_of(refusal.code)): 1
+            for standing in self._standings
+            for refusal in standing.refusals
+        }
+        return ProbeCounts({**self._attached, **files.attached}, {**refused, **files.failures})
 
     def _run(self, program: str, arguments: tuple[int, ...]) -> None:
         """Run one of control's programs, `arguments` as its raw tracepoint's."""
@@ -226,6 +260,10 @@ class Attacher:
     def _detach(self) -> None:
         """Close the objects, the hooks first and the maps, which the first object holds, last."""
         self._uprobes.close()
+        if self._statistics >= 0:
+            os.close(self._statistics)
+            self._statistics = -1
+        self._attached.clear()
         self._injection = None
         for loaded in reversed(self._objects):
             loaded.close()

@@ -45,6 +45,7 @@ class BpfObject:
         self.programs = self._named("bpf_object__next_program", "bpf_program__name")
         self.maps = self._named("bpf_object__next_map", "bpf_map__name")
         self._links: dict[str, int] = {}
+        self._loaded: set[str] = set()
         self.load_seconds = 0.0
 
     def _named(self, step: str, name_of: str) -> dict[str, int]:
@@ -94,6 +95,7 @@ class BpfObject:
         except KernelError as error:
             raise KernelError(f"{error}: {self.refusal()}", error.code) from error
         self.load_seconds = time.monotonic() - started
+        self._loaded = programs
 
     def attach(self, program: str) -> None:
         """Attach one program by what its section says. Raises `KernelError`."""
@@ -133,6 +135,10 @@ class BpfObject:
     def program_fd(self, name: str) -> int:
         """Return the fd of a loaded program, for running it from user space."""
         return self._lib.integer("bpf_program__fd", self.programs[name])
+
+    def loaded_fds(self) -> list[tuple[str, int]]:
+        """Return the names and fds of all its programs that the kernel has."""
+        return [(name, self.program_fd(name)) for name in sorted(self._loaded)]
 
     def attached_fds(self) -> list[int]:
         """Return the fds of the programs that are attached."""

@@ -80,7 +80,7 @@ def _stand_on(rung: Rung, setup: Setup, refusals: list[Refusal]) -> BpfObject | 
 
 
 def _note(refusals: list[Refusal], rung: Rung, error: KernelError) -> None:
-    refusal = Refusal(rung.name, str(error))
+    refusal = Refusal(rung.name, str(error), error.code)
     if refusal not in refusals:  # of another variant, or of another rung of this name
         refusals.append(refusal)
 

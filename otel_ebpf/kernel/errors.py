@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class KernelError(Exception):
     """A call into the kernel or libbpf failed. `code` is its errno, 0 where there is none."""
@@ -9,6 +11,16 @@ class KernelError(Exception):
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def reason(self) -> str:
+        """The errno's name, as EPERM, or `other`: one of few words, for metrics."""
+        return reason_of(self.code)
+
+
+def reason_of(code: int) -> str:
+    """Return the name of an errno, `other` for none."""
+    return errno.errorcode.get(code, "other")
 
 
 class RungUnavailableError(KernelError):

@@ -85,6 +85,7 @@ _INTEGER_RESULTS = {
     "bpf_map_get_next_key": (c_int, c_void_p, c_void_p),
     "bpf_map_lookup_and_delete_batch": (c_int, *(c_void_p,) * 4, POINTER(c_uint32), c_void_p),
     "bpf_iter_create": (c_int,),
+    "bpf_enable_stats": (c_int,),
     "bpf_map_lookup_and_delete_elem": (c_int, c_void_p, c_void_p),
     "bpf_prog_attach": (c_int, c_int, c_int, c_uint32),
     "bpf_prog_test_run_opts": (c_int, POINTER(TestRunOptions)),

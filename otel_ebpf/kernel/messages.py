@@ -7,7 +7,7 @@ sides may be one process; nothing but these messages (and file descriptors) pass
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,16 @@ class Attach:
     tcp_connections: int = 65536
     tcp_peers: int = 2048
     inject: Inject | None = None
+    statistics: bool = False  # whether the kernel is to time the programs
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A rung that was tried and could not be had."""
+    """A rung that was tried and could not be had. `code` is the errno, 0 where there is none."""
 
     rung: str
     reason: str
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Attached:
     maps: Mapping[str, int]
     programs: tuple[int, ...] = ()
     links: tuple[int, ...] = ()
+    loaded: tuple[tuple[str, int], ...] = ()  # all programs, by name: also those that are only called
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,19 @@ class HitTimed:
 
 
 @dataclass(frozen=True, slots=True)
+class CountProbes:
+    """Say how many probes there are now, and which could not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCounts:
+    """Probes that are attached, by capability and kind (the rung); failures also by the errno's name."""
+
+    attached: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Detach:
     """Detach and unload everything."""
 
@@ -183,5 +199,5 @@ class Done:
     """Nothing more to say."""
 
 
-Request = Attach | SetMode | Walk | Sweep | AttachFile | DetachFile | TimeHit | Detach
-Reply = Attached | Walked | AttachedFile | HitTimed | Done
+Request = Attach | SetMode | Walk | Sweep | AttachFile | DetachFile | TimeHit | CountProbes | Detach
+Reply = Attached | Walked | AttachedFile | HitTimed | ProbeCounts | Done

@@ -34,8 +34,8 @@ class Misses:
 
     def total(self) -> int:
         """Return how many events were missed since everything was attached. Any thread; never raises."""
-        programs = sum(recursion_misses(_info(fd)) for fd in self._programs)
-        return programs + sum(probe_misses(_info(fd)) for fd in self._links)
+        programs = sum(recursion_misses(info_of(fd)) for fd in self._programs)
+        return programs + sum(probe_misses(info_of(fd)) for fd in self._links)
 
 
 def recursion_misses(info: bytes) -> int:
@@ -53,8 +53,8 @@ def probe_misses(info: bytes) -> int:
     return int(layout.unpack_from(info, offset)[0])
 
 
-def _info(fd: int) -> bytes:
-    """Return what the kernel says of a program or link; zeros where it says nothing."""
+def info_of(fd: int) -> bytes:
+    """Return what the kernel says of a program or link by its descriptor; zeros where it says nothing."""
     info, size = ctypes.create_string_buffer(_INFO_BYTES), ctypes.c_uint32(_INFO_BYTES)
     try:
         libbpf().integer("bpf_obj_get_info_by_fd", fd, info, ctypes.byref(size))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -14,10 +14,11 @@ from otel_ebpf.kernel.bpf_object import BpfObject
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.ladder import UPROBE_MULTI
 from otel_ebpf.kernel.libbpf import UprobeOptions, libbpf
-from otel_ebpf.kernel.messages import Point
+from otel_ebpf.kernel.messages import Point, ProbeCounts
 
 __all__ = ["Uprobes"]
 
+_KIND: Final = "uprobe"
 _EVERYBODY: Final = -1
 _LINK_CREATE: Final = 28  # enum bpf_cmd
 _RETURN: Final = 1  # BPF_F_UPROBE_MULTI_RETURN
@@ -53,21 +54,45 @@ class Uprobes:
 
     def __init__(self) -> None:
         self._objects: dict[str, BpfObject] = {}
+        self._capabilities: dict[str, str] = {}  # by program
         self._links: dict[int, list[Callable[[], object]]] = {}
+        self._probes: dict[int, Counter[tuple[str, str]]] = {}  # by token
+        self._had: set[tuple[str, str]] = set()
+        self._failures: Counter[tuple[str, str, str]] = Counter()
         self._last = 0
         self._detaching = ThreadPoolExecutor(_AT_ONCE, "detach")
         self._one_for_all = True
         self._cookies = True
 
-    def add(self, loaded: BpfObject) -> None:
+    def add(self, capability: str, loaded: BpfObject) -> None:
         """Take in an object's programs."""
         self._objects |= dict.fromkeys(loaded.programs, loaded)
+        self._capabilities |= dict.fromkeys(loaded.programs, capability)
+
+    def count(self) -> ProbeCounts:
+        """Return how many probes there are now, and how many files could not be attached to."""
+        attached = dict.fromkeys(self._had.copy(), 0)  # 0 of what has been there: a series ends by that
+        for kinds in self._probes.copy().values():
+            for kind, number in kinds.items():
+                attached[kind] += number
+        return ProbeCounts(attached, self._failures.copy())
 
     def attach(self, path: str, points: Collection[Point], pid: int = 0) -> int:
         """Attach all `points` of the file at `path`, or none; return what `detach` takes.
 
         `pid` is the one process that pays for them, 0: all that map the file. Raises `KernelError`.
         """
+        kinds = Counter((self._capabilities.get(point.program, ""), _KIND) for point in points)
+        try:
+            token = self._attach(path, points, pid)
+        except KernelError as error:
+            self._failures.update((*kind, error.reason) for kind in kinds)
+            raise
+        self._had.update(kinds)
+        self._probes[token] = kinds
+        return token
+
+    def _attach(self, path: str, points: Collection[Point], pid: int) -> int:
         if self._one_for_all:
             try:
                 return self._keep(self._attach_at_once, path, points, pid)
@@ -80,6 +105,7 @@ class Uprobes:
 
     def detach(self, token: int) -> None:
         """Begin to undo an `attach`: for each link the kernel takes a tenth of a second."""
+        self._probes.pop(token, None)
         for undo in self._links.pop(token, []):
             self._detaching.submit(undo)
 

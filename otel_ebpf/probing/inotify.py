@@ -40,4 +40,4 @@ class Names:
             try:
                 self._lost()
             except Exception:
-                logger.exception("a file's loss of its name was not handled")
+                logger.exception("a file's loss of its name was not handled: please report this line")

@@ -54,7 +54,12 @@ class OwnProbes:
         except KernelError as error:
             if os.path.exists(f"/proc/{pid}"):
                 self._refused.add(mapping.file)
-                logger.warning("probes in %s could not be attached: %s", mapping.name, error)
+                logger.warning(
+                    "probes in %s could not be attached: %s; take node_async out of traces.runtimes if that "
+                    "is to stay so",
+                    *(mapping.name, error),
+                    extra={"path": mapping.name, "reason": str(error)},
+                )
             return
         assert isinstance(answer, AttachedFile)
         self._attached[pid] = (mapping, answer.token)

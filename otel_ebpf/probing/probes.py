@@ -128,7 +128,11 @@ class Probes:
                 version_of(mapping.path) is None
             ):  # the process has ended meanwhile: the file's next user will do
                 return
-            logger.warning("%s probes in %s could not be attached: %s", self._label, mapping.name, error)
+            logger.warning(
+                "%s probes in %s could not be attached: %s; `otel-ebpf doctor` says what is not seen of it",
+                *(self._label, mapping.name, error),
+                extra={"path": mapping.name, "reason": str(error)},
+            )
             self._refused(mapping, error)
             return
         libraries = tuple(one.library for one in found)

@@ -91,7 +91,11 @@ class Runtimes:
                 moved = mapping.moved - runtime.code_address
                 self._tables.set_runtime(host_pid, runtime.kind, moved, runtime.places)
         except KernelError as error:
-            logger.warning("requests through process %d are not followed: %s", pid, error)
+            logger.warning(
+                "requests through process %d are not followed: %s; it is tried again when it is started anew",
+                *(pid, error),
+                extra={"pid": pid, "reason": str(error)},
+            )
             return
         self._processes[host_pid] = (mapping.file, runtime.name)
 
@@ -133,6 +137,7 @@ class Runtimes:
                     "%s is no longer followed, as process %d hit its probes %.0f times a second, at %d ns "
                     "each: set traces.runtime_percent to more than %.0f to follow it",
                     *(name, pid, rate, self._hit_ns, self._percent(rate)),
+                    extra={"path": name, "pid": pid, "hits": round(rate)},
                 )
                 self._detach(file)
         self._hits, self._counted_at, self._rates = hits, now, rates

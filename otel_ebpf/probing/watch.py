@@ -149,7 +149,9 @@ class Watch:
                     swept = time.monotonic()
                     self._sweep()
             except Exception:
-                logger.exception("looking for TLS libraries failed; it goes on with the next process")
+                logger.exception(
+                    "looking into a program failed, and goes on with the next: please report this line"
+                )
 
     def _wait(self) -> _Turn | None:
         """Return the next process that is new, or due again; None for none."""

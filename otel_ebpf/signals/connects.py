@@ -72,7 +72,9 @@ class Connects:
             counts[_FAILED] += 1
             if not self._complained:
                 self._complained = True
-                _logger.exception("a connection could not be made into a span; more are only counted")
+                _logger.exception(
+                    "a connection could not be made a span, please report this line; more are only counted"
+                )
 
     def forget(self, service: Service) -> None:
         """Drop what is remembered of a service that has gone."""

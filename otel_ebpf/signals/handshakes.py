@@ -195,4 +195,6 @@ class Handshakes:
     def _complain(self) -> None:
         if not self._complained:
             self._complained = True
-            _logger.exception("a handshake could not be made into a signal; more are only counted")
+            _logger.exception(
+                "a handshake could not be made into a signal, please report this line; more are only counted"
+            )

@@ -110,7 +110,7 @@ class Lookups:
             if not self._complained:
                 self._complained = True
                 _logger.exception(
-                    "a lookup could not be made into a signal; more such errors are only counted"
+                    "a lookup could not be made into a signal, please report this line; more are only counted"
                 )
 
     def forget(self, service: Service) -> None:

@@ -74,7 +74,9 @@ class Operations:
             self._counts[_FAILED] += 1
             if not self._complained:
                 self._complained = True
-                _logger.exception("an operation could not be made into a signal; more are only counted")
+                _logger.exception(
+                    "an operation could not be made a signal, please report this line; more are only counted"
+                )
 
     def renamed(self) -> None:
         """What peers are called has changed."""

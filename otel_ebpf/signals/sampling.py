@@ -101,7 +101,9 @@ def make_sampler(name: str = "", argument: str = "") -> Sampler:
     key = name.strip().lower() or DEFAULT
     based, root = _root_sampler(key, argument)
     if root is None:
-        _logger.warning("OTEL_TRACES_SAMPLER %r is unknown: using %s", name, DEFAULT)
+        _logger.warning(
+            "OTEL_TRACES_SAMPLER %r is unknown, see docs/configuration.md: using %s", name, DEFAULT
+        )
         based, root = True, AlwaysOn()
     return ParentBased(root) if based else root
 

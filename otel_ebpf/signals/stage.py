@@ -259,4 +259,6 @@ class SignalStage:
     def _complain(self) -> None:
         if not self._complained:
             self._complained = True
-            _logger.exception("a call could not be made into a signal; more such errors are only counted")
+            _logger.exception(
+                "a call could not be made into a signal, please report this line; more are only counted"
+            )

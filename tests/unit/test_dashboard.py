@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from otel_ebpf.export.self_telemetry import SelfTelemetry
-from otel_ebpf.kernel.ledger import Entry, Ledger
+from otel_ebpf.export.self_telemetry import OWN_METRICS
+from otel_ebpf.kernel.ledger import Ledger
 from otel_ebpf.signals.handshake_shape import HandshakeShapes
 from otel_ebpf.signals.instruments import Descriptor, Instruments, Kind
 from otel_ebpf.signals.lookups import Lookups
@@ -45,9 +45,8 @@ def _exported() -> Iterator[str]:
     for one in declared():
         counter = one.kind in (Kind.COUNTER, Kind.OBSERVED_COUNTER)
         yield from translated(one.name, one.unit, counter=counter, histogram=one.kind is Kind.HISTOGRAM)
-    own = SelfTelemetry({}, 0).collect([0] * len(Entry), 1)
-    for metric in own.resource_metrics[0].scope_metrics[0].metrics:
-        yield from translated(metric.name, metric.unit, counter=metric.data.is_monotonic, histogram=False)  # type: ignore[union-attr]
+    for own in OWN_METRICS:
+        yield from translated(own.name, own.unit, counter=own.monotonic, histogram=False)
 
 
 EXPORTED = frozenset(_exported())

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from otel_ebpf.cli import main
 from otel_ebpf.doctor import _privileges
+from otel_ebpf.health import Health
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.ledger import DESCRIPTIONS
 from otel_ebpf.kernel.messages import Standing
@@ -70,6 +71,7 @@ def doctor(
         [Standing(PAYLOAD, "kprobe", "", ())],
         lambda: [0] * len(DESCRIPTIONS),
         lambda: {"tls": tls, "runtimes": runtimes, "injected": injected, "dns": dns},
+        Health(),
     )
     server.start()
 

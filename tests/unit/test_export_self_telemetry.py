@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
+from otel_ebpf.export.own import Own
 from otel_ebpf.export.self_telemetry import LEDGER_RECORDS, SelfTelemetry, ledger_attributes
 from otel_ebpf.kernel.ledger import DESCRIPTIONS, Entry
 from tests.otlp_receiver import Point, ReceivedMetric, decode_metrics
@@ -13,7 +14,7 @@ START, FIRST, SECOND = 1_000, 2_000, 3_000
 
 
 def collect(telemetry: SelfTelemetry, totals: list[int], now: int) -> list[ReceivedMetric]:
-    return decode_metrics(encode_metrics(telemetry.collect(totals, now)).SerializeToString())
+    return decode_metrics(encode_metrics(telemetry.collect(Own(totals), now)).SerializeToString())
 
 
 def point(metrics: list[ReceivedMetric], entry: Entry) -> Point:
@@ -87,7 +88,9 @@ def test_delta() -> None:
 
 def test_requests_that_were_written_into() -> None:
     telemetry = SelfTelemetry(RESOURCE, START)
-    data = telemetry.collect([0] * len(DESCRIPTIONS), FIRST, {}, {"written": 7, "present": 2, "failed": 0})
+    data = telemetry.collect(
+        Own([0] * len(DESCRIPTIONS), {}, {"written": 7, "present": 2, "failed": 0}), FIRST
+    )
     metrics = decode_metrics(encode_metrics(data).SerializeToString())
     (injected,) = [metric for metric in metrics if metric.name == "ebpf.trace.injected"]
     assert (injected.kind, injected.unit, injected.monotonic) == ("sum", "{request}", True)
