@@ -44,7 +44,7 @@ def descriptors() -> list[Descriptor]:
     RequestMetrics(instruments)
     HandshakeShapes(instruments)
     Lookups(Shard(), int, AlwaysOff(), instruments, None)
-    TcpMetrics(instruments)
+    TcpMetrics(instruments, processes=True)
     ProcessMetrics(instruments)
     found = {one.name: one for one, _ in instruments.collect(1).instruments}
     assert found.keys() >= names.METRICS, f"declared nowhere above: {names.METRICS - found.keys()}"

@@ -137,5 +137,6 @@ METRIC_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     names.PROCESS_MEMORY_USAGE: (),
     names.PROCESS_THREAD_COUNT: (),
     names.PROCESS_UNIX_FILE_DESCRIPTOR_COUNT: (),
+    names.PROCESS_NETWORK_IO: (names.NETWORK_IO_DIRECTION,),
 }
 """By metric. With `otel.metric.overflow` alone, a series is what found no room."""
