@@ -35,6 +35,8 @@ _EMULATED: Final = re.compile(
 )
 _FARTHEST: Final = 12
 """Instructions: those that read the arguments into other registers come first."""
+_START: Final = 96
+"""Bytes that hold those."""
 _BASE: Final = 1 << 32  # so that all addresses are written alike
 
 C_ARGUMENTS: Final = frozenset({"rdi", "rsi", "rdx", "rcx", "r8", "r9"})
@@ -65,12 +67,10 @@ def cheap_place(code: bytes, arguments: frozenset[str], *, stack: bool, whole: b
     """
     if is_emulated(code):
         return 0
-    lines = disassembled(code, _BASE)
-    whole = whole and _is_whole(lines, code)
-    for address, _, mnemonic, operands in lines[:_FARTHEST]:
+    for address, _, mnemonic, operands in disassembled(code[:_START], _BASE)[:_FARTHEST]:
         at = address - _BASE
         if is_emulated(code[at:]):
-            once = not any(0 < target <= at for target in _targets(lines)) if whole else _PUSH.match(code, at)
+            once = _PUSH.match(code, at) or (whole and _is_passed_once(code, at))  # no loop pushes
             return at if once else 0
         if not _is_harmless(mnemonic, operands, arguments, stack):
             return 0
@@ -146,6 +146,11 @@ def handed_on(code: bytes) -> int | None:
 def jumps_to(code: bytes) -> set[int]:
     """Return all places to which a function jumps or which it calls, from its own start."""
     return set(_targets(disassembled(code, _BASE)))
+
+
+def _is_passed_once(code: bytes, at: int) -> bool:
+    lines = disassembled(code, _BASE)
+    return _is_whole(lines, code) and not any(0 < target <= at for target in _targets(lines))
 
 
 def _is_whole(lines: list[tuple[int, int, str, str]], code: bytes) -> bool:
