@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -165,3 +166,18 @@ def test_no_file_is_left_open_or_behind(start_agent: StartAgent) -> None:
             drive(server.port, ["/json"])
             agent.status()
         assert wait_until(lambda: len(os.listdir(f"/proc/{agent.pid}/fd")) <= before + 2)
+
+
+def test_a_low_limit_of_open_files_is_raised(rung: str, start_agent: StartAgent) -> None:
+    """Each program of each probed file takes one: the usual 1,024 are too few for a host of many runtimes."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    agent = start_agent(rung, command=["prlimit", "--nofile=64:", *COMMAND]).agent
+    (allowed,) = resource.prlimit(agent.pid, resource.RLIMIT_NOFILE)[:1]
+    assert allowed == min(hard, 65_536)
+
+
+def test_where_no_more_files_may_be_open_it_says_so(start_agent: StartAgent) -> None:
+    with pytest.raises(AgentError, match=r"exit status 1") as caught:
+        start_agent(command=["prlimit", "--nofile=64:64", *COMMAND])
+    assert "LimitNOFILE" in str(caught.value)
+    assert "this is a fault" not in str(caught.value)

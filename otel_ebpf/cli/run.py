@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ import click
 from otel_ebpf.agent import Agent
 from otel_ebpf.config import Config, ConfigError, load
 from otel_ebpf.config_telemetry import Health, listen_address
+from otel_ebpf.descriptors import allow_many
 from otel_ebpf.environment import Environment, read_environment
 from otel_ebpf.export.exposition import Scrape
 from otel_ebpf.export.own import Own
@@ -65,11 +67,17 @@ def command(path: Path | None, console: bool) -> None:
         if os.geteuid():
             logger.error("the agent needs root, or capabilities: `otel-ebpf doctor` says which are missing")
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            raise
+        logger.error("%s: raise the limit, as by LimitNOFILE=65536 in its unit, or ulimit -Hn 65536", error)
+        sys.exit(EXIT_FAILED)
 
 
 def _run(path: Path | None, environment: Environment, console: bool) -> None:
     config = load(path)
     limit = set_up(config.telemetry.log.format, environment.log_level)
+    allow_many()
     for warning in environment.warnings:
         logger.warning("%s", warning)
     watch = ConfigWatch(path, config)

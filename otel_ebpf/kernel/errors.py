@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+from typing import Final
+
+PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+"""Errors that say nothing of the file or the probe that was asked for: the same may go well later."""
 
 
 class KernelError(Exception):
@@ -11,6 +15,11 @@ class KernelError(Exception):
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is worth trying the same again later."""
+        return self.code in PASSING
 
     @property
     def reason(self) -> str:

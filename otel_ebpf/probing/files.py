@@ -17,6 +17,7 @@ from typing import Final
 from otel_ebpf.config import Tls
 from otel_ebpf.kernel.binaries import BinaryError
 from otel_ebpf.kernel.contents import look_into
+from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.kernel.mappings import Mapping, executable_mappings
 from otel_ebpf.kernel.resolvers import may_hold_resolver
@@ -24,7 +25,17 @@ from otel_ebpf.kernel.runtimes import Runtime, may_hold_runtime
 from otel_ebpf.kernel.tls_libraries import may_hold_tls
 from otel_ebpf.probing.unread import Obstacle, broken, excluded, not_attached, not_chosen
 
-__all__ = ["FILES_KEPT", "File", "Files", "Look", "installed", "processes", "version_of", "worth_a_look"]
+__all__ = [
+    "FILES_KEPT",
+    "File",
+    "Files",
+    "Look",
+    "has_ended",
+    "installed",
+    "processes",
+    "version_of",
+    "worth_a_look",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +68,12 @@ class Files:
         self._config = config
         self._looked_into: dict[File, tuple[Version | None, Look]] = {}
         self._looks = 0
+        self._held_up = False
+
+    def held_up(self) -> bool:
+        """Say, once, whether files could not be opened for want of anything: consider all again."""
+        held_up, self._held_up = self._held_up, False
+        return held_up
 
     def go_on(self) -> None:
         """Allow as many looks again."""
@@ -65,7 +82,7 @@ class Files:
     def look(self, mapping: Mapping) -> Look | None:
         """Look into a file, unless that was done. None where it cannot be now: later, then.
 
-        There were too many looks, or the process by which it is known has ended.
+        There were too many looks, the process by which it is known has ended, or too many files are open.
         """
         version = version_of(mapping.path)
         before = self._looked_into.get(mapping.file)
@@ -74,7 +91,13 @@ class Files:
         if version is None or self._looks >= _LOOKS:
             return None
         self._looks += 1
-        look = self._look(mapping)
+        try:
+            look = self._look(mapping)
+        except KernelError as error:
+            if not self._held_up:
+                logger.warning("files cannot be looked into, and it is tried again: %s", error)
+            self._held_up = True
+            return None
         return look and self._keep(mapping, version, look)
 
     def tls_in(self, mapping: Mapping) -> tuple[Found, ...]:
@@ -173,3 +196,14 @@ def installed(names: Iterable[str]) -> list[Mapping]:
 def processes() -> list[int]:
     """Return the ids of all processes, the newest last."""
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def has_ended(pid: int) -> bool:
+    """Say whether a process is gone, or has only not been waited for yet."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:
+        return False  # it may not be looked at
+    return False

@@ -65,6 +65,7 @@ class Probes:
         self._refused = refused
         self._pids = pids
         self._attached: dict[File, _Attached] = {}
+        self._held_up = False
 
     def __contains__(self, file: object) -> bool:
         return file in self._attached
@@ -107,6 +108,11 @@ class Probes:
         attached = self._attached.get(file)
         return attached.libraries if attached is not None else ()
 
+    def held_up(self) -> bool:
+        """Say, once, whether files could not be attached to for want of anything: consider all again."""
+        held_up, self._held_up = self._held_up, False
+        return held_up
+
     def unused(self) -> list[File]:
         """Return the files that nobody has used for long enough."""
         return [file for file, attached in self._attached.items() if attached.unused()]
@@ -128,6 +134,9 @@ class Probes:
                 version_of(mapping.path) is None
             ):  # the process has ended meanwhile: the file's next user will do
                 return
+            if error.passes:
+                self._postpone(mapping, error)
+                return
             logger.warning(
                 "%s probes in %s could not be attached: %s; `otel-ebpf doctor` says what is not seen of it",
                 *(self._label, mapping.name, error),
@@ -141,6 +150,15 @@ class Probes:
             mapping.name, version, libraries, tokens, not pid, users, now
         )
         logger.info("%s: %s in %s, %d probes", self._label, ", ".join(libraries), mapping.name, len(points))
+
+    def _postpone(self, mapping: Mapping, error: KernelError) -> None:
+        if not self._held_up:
+            logger.warning(
+                "%s probes in %s could not be attached now, and it is tried again: %s",
+                *(self._label, mapping.name, error),
+                extra={"path": mapping.name, "reason": str(error)},
+            )
+        self._held_up = True
 
     def _tokens(self, path: str, points: tuple[Point, ...]) -> Iterator[int]:
         for pid in [one for one in self._pids if os.path.exists(f"/proc/{one}")] if self._pids else [0]:

@@ -21,7 +21,7 @@ from otel_ebpf.kernel.messages import HitTimed, Point, TimeHit
 from otel_ebpf.kernel.runtimes import Runtime
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.probing.environment import has_set
-from otel_ebpf.probing.files import File, Files, Look
+from otel_ebpf.probing.files import File, Files, Look, has_ended
 from otel_ebpf.probing.own import OwnProbes
 from otel_ebpf.probing.probes import Probes
 
@@ -58,7 +58,7 @@ class Runtimes:
         self._own = OwnProbes(attacher, lost)
         self._numbers: dict[File, int] = {}
         self._given_up: dict[File, tuple[str, str]] = {}  # name, and why
-        self._processes: dict[int, tuple[File, str]] = {}  # by their ids in the initial namespace
+        self._processes: dict[int, tuple[File, int]] = {}  # with the agent's ids, by the initial namespace's
         self._hits: dict[int, int] = {}
         self._rates: dict[File, float] = {}
         self._counted_at = time.monotonic()
@@ -97,7 +97,7 @@ class Runtimes:
                 extra={"pid": pid, "reason": str(error)},
             )
             return
-        self._processes[host_pid] = (mapping.file, runtime.name)
+        self._processes[host_pid] = (mapping.file, pid)
 
     def is_early(self, mapping: Mapping, pid: int) -> bool:
         """Say whether a process is to be considered again, as it may not have all of its probes yet."""
@@ -110,6 +110,10 @@ class Runtimes:
         """The process is another program now, or another process."""
         self._own.forget(pid)
         self._processes.pop(host_pid, None)
+
+    def held_up(self) -> bool:
+        """Say, once, whether files could not be attached to for want of anything: consider all again."""
+        return self._probes.held_up()
 
     def unused(self) -> bool:
         """Say whether there are probes in files that nobody uses any more."""
@@ -127,7 +131,11 @@ class Runtimes:
         hits = self._tables.runtime_hits()
         self._processes = {pid: known for pid, known in self._processes.items() if pid in hits}
         rates: dict[File, float] = defaultdict(float)
-        for pid, (file, _) in tuple(self._processes.items()):
+        for pid, (file, own_pid) in tuple(self._processes.items()):
+            if has_ended(own_pid):  # and had when the kernel was told of it, which thus stayed there
+                self._tables.forget_runtime(pid)
+                del self._processes[pid]
+                continue
             rate = (hits[pid] - self._hits.get(pid, 0)) / max(now - before, 1e-3)
             rates[file] += rate
             if file in self._probes and self._percent(rate) > self._config.runtime_percent:

@@ -25,7 +25,7 @@ from otel_ebpf.kernel import resolvers, tls_libraries
 from otel_ebpf.kernel.attacher import Attacher, in_pid_namespace
 from otel_ebpf.kernel.mappings import Mapping
 from otel_ebpf.kernel.tables import Tables
-from otel_ebpf.probing.files import FILES_KEPT, Files, installed, processes, worth_a_look
+from otel_ebpf.probing.files import FILES_KEPT, Files, has_ended, installed, processes, worth_a_look
 from otel_ebpf.probing.probes import Probes
 from otel_ebpf.probing.runtimes import Runtimes
 from otel_ebpf.probing.unread import DISABLED, Unread, obstacle_of
@@ -212,7 +212,7 @@ class Watch:
     def _judge(self, pid: int, files: list[Mapping], java: bool) -> None:
         """Tell why a process that makes handshakes cannot be read. What made them is mapped by then."""
         looks = [self._files.look(mapping) for mapping in files]
-        if None in looks or _has_ended(pid):
+        if None in looks or has_ended(pid):
             return
         obstacles = [look.obstacle for look in looks if look is not None and look.obstacle is not None]
         self._unread.put(pid, obstacle_of(obstacles, java, len(files)))
@@ -223,6 +223,9 @@ class Watch:
         self._unread.sweep()
         if self._follows:
             self._runtimes.keep_to_budget()
+        keepers = (self._files, self._probes, self._resolvers, self._runtimes)
+        if sum(keeper.held_up() for keeper in keepers):  # each is asked
+            self._look_everywhere()
         if not any(one.unused() for one in (self._probes, self._resolvers, self._runtimes)):
             return
         self._look_everywhere()  # programs that were started since are not told of, their file is known
@@ -253,14 +256,3 @@ class Watch:
 
     def _concerns(self, pid: int) -> bool:
         return pid in self._pids if self._pids else pid != os.getpid()
-
-
-def _has_ended(pid: int) -> bool:
-    """Say whether a process is gone, or has only not been waited for yet."""
-    try:
-        os.readlink(f"/proc/{pid}/exe")
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    except OSError:
-        return False  # it may not be looked at
-    return False

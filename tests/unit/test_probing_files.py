@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 
@@ -11,6 +12,7 @@ from tls_support import Host, host
 from otel_ebpf.config import Tls
 from otel_ebpf.kernel.binaries import BinaryError
 from otel_ebpf.kernel.contents import Contents
+from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.probing.files import Files, processes, version_of, worth_a_look
 from otel_ebpf.probing.scan import scan
 
@@ -132,3 +134,20 @@ def test_scan_where_it_is_switched_off(host: Host) -> None:
 def test_scan_counts_what_it_had_no_time_for(host: Host) -> None:
     host.process(host.file("program", "openssl"))
     assert scan(Tls(), seconds=0) == {"libraries": [], "unread": [], "left_out": 1}
+
+
+def test_a_file_that_could_not_be_opened_for_want_of_descriptors_is_looked_into_later(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files, file = Files(Tls()), host.file("libssl.so.3", "openssl")
+    with monkeypatch.context() as patched:
+
+        def refuse(path: str) -> Contents:
+            raise KernelError("too many open files", errno.EMFILE)
+
+        patched.setattr("otel_ebpf.probing.files.look_into", refuse)
+        assert [files.look(file) for _ in range(2)] == [None, None]
+    assert len(caplog.records) == 1
+    assert files.held_up()
+    assert not files.held_up()
+    assert reason(files, file) == "openssl"

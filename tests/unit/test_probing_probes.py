@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -95,3 +96,23 @@ def test_a_file_that_is_gone_keeps_its_probes(host: Host) -> None:
     (host.folder / "libssl.so.3").unlink()
     probed.consider(file, pid)
     assert (len(attacher.attached), attacher.detached) == (1, [])
+
+
+def test_a_file_is_tried_again_where_the_host_had_not_what_that_takes(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Too many open files say nothing of this one."""
+    probed, attacher = probes()
+    file = host.file("program", "openssl")
+    pid = host.process(file)
+    attacher.refuses, attacher.code = {file.path}, errno.EMFILE
+    for _ in range(2):
+        probed.consider(file, pid)
+    assert file.file not in probed
+    assert len(caplog.records) == 1
+    assert probed.held_up()
+    assert not probed.held_up()
+    attacher.refuses = set()
+    probed.consider(file, pid)
+    assert file.file in probed
+    assert not probed.held_up()

@@ -145,3 +145,15 @@ def test_a_file_without_users_is_let_go_and_its_number_given_again(
     other = host.file("other", runtime="go")
     followed.runtimes.consider(other, host.process(other), 5)
     assert followed.tables.files == {1: 1}
+
+
+def test_a_process_that_had_ended_when_the_kernel_was_told_of_it_does_not_stay_there(
+    host: Host, followed: Followed, program: Mapping
+) -> None:
+    """Its exit was before that, so nothing else takes it from the map."""
+    pid, other = host.process(program), host.process(program)
+    for one in (pid, other):
+        followed.runtimes.consider(program, one, one)
+    host.end_unheeded(pid)
+    followed.pass_seconds(host, 5)
+    assert followed.tables.runtimes.keys() == {other}

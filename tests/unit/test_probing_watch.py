@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -304,3 +305,16 @@ def test_a_c_library_whose_probes_are_refused_is_tried_once(
         host.process(libc)
     assert resolvers(watch()) == {}
     assert told.attacher.attached == [(libc.path, 0)] * 2, "once for TLS, and once for lookups"
+
+
+def test_all_that_runs_is_looked_at_again_when_files_could_not_be_attached_to(
+    host: Host, told: Told, watch: StartWatch
+) -> None:
+    """The process that has one mapped may never be told of again."""
+    file = host.file("libssl.so.3", "openssl")
+    host.process(file)
+    told.attacher.refuses, told.attacher.code = {file.path}, errno.EMFILE
+    watching = watch()
+    assert not watching.tls()["libraries"]
+    told.attacher.refuses = set()
+    wait_for(lambda: watching.tls()["libraries"])

@@ -35,17 +35,18 @@ from tests.waiting import wait_for
 
 @dataclass
 class NotingAttacher:
-    """Attaches nothing. `refuses` are paths of which the kernel would not hear."""
+    """Attaches nothing. `refuses` are paths of which the kernel would not hear, by its error `code`."""
 
     attached: list[tuple[str, int]] = field(default_factory=list)
     detached: list[int] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
+    code: int = 0
 
     def handle(self, request: Request) -> Reply:
         if isinstance(request, AttachFile):
             self.attached.append((request.path, request.pid))
             if request.path in self.refuses:
-                raise KernelError("no")
+                raise KernelError("no", self.code)
             return AttachedFile(len(self.attached))
         if isinstance(request, TimeHit):
             return HitTimed(1000)

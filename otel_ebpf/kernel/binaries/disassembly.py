@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 from _ctypes import dlclose
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -73,11 +74,7 @@ def unload() -> None:
 def _library() -> ctypes.CDLL:
     if _loaded:
         return _loaded[0]
-    package = importlib.util.find_spec("capstone")
-    places = package.submodule_search_locations if package is not None else None
-    if not places:
-        raise BinaryError("capstone is not installed: install otel-ebpf with its dependencies")
-    library = ctypes.CDLL(str(Path(places[0]) / "lib" / "libcapstone.so"))
+    library = ctypes.CDLL(str(_path()))
     if (version := library.cs_version(None, None) >> 8) != _VERSION:
         raise BinaryError(f"capstone {version} is not the version that is known, {_VERSION}")
     library.cs_disasm.restype = ctypes.c_size_t
@@ -92,3 +89,12 @@ def _library() -> ctypes.CDLL:
     library.cs_free.argtypes = [_Instructions, ctypes.c_size_t]
     _loaded.append(library)
     return library
+
+
+@cache
+def _path() -> Path:
+    package = importlib.util.find_spec("capstone")
+    places = package.submodule_search_locations if package is not None else None
+    if not places:
+        raise BinaryError("capstone is not installed: install otel-ebpf with its dependencies")
+    return Path(places[0]) / "lib" / "libcapstone.so"

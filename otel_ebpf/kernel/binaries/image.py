@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from otel_ebpf.kernel.binaries.errors import BinaryError
+from otel_ebpf.kernel.errors import PASSING, KernelError
 
 _PIECE = 1 << 18
 _LARGEST_READ = 1 << 26
@@ -27,11 +28,16 @@ class Image:
     """A regular file, open for reading. `close` it."""
 
     def __init__(self, path: str | Path) -> None:
-        """Open it. Raises `BinaryError` when it cannot be, or is a pipe, a device, a folder."""
+        """Open it. Raises `BinaryError` when it cannot be, or is a pipe, a device, a folder.
+
+        Raises `KernelError` when no file could be opened now, which says nothing of this one.
+        """
         try:
             # Without O_NONBLOCK, opening a named pipe waits for somebody to write into it.
             self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in PASSING:
+                raise KernelError(f"cannot be opened now: {error}", error.errno) from error
             raise BinaryError(f"cannot be opened: {error}") from error
         self._left = _MOST_WORK
         status = os.fstat(self._file)
