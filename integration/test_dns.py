@@ -18,7 +18,7 @@ from integration.harness.build import c_program
 from integration.harness.limits import wait_until
 from integration.harness.lookups import check_children, lookups, measured
 from integration.harness.measured import new_mark
-from integration.harness.name_server import DNS_PROGRAMS, NameServer, name_server
+from integration.harness.name_server import DNS_PROGRAMS, NameServer
 from integration.harness.network import HOST
 from integration.harness.ports import free_port
 from integration.harness.program import Program
@@ -30,12 +30,6 @@ pytestmark = pytest.mark.one_rung
 
 H_ERRNO: Final = {0: "", 1: "host_not_found", 4: "no_data"}
 AT_LEAST_NS: Final = {"slow": 300_000_000, "silent": 1_000_000_000}
-
-
-@pytest.fixture(scope="module")
-def resolving() -> Iterator[NameServer]:
-    with name_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +187,8 @@ def test_the_books_balance(observed: Traced, resolving: NameServer) -> None:
 
 ASKS_WITHOUT_HOST = """
 import socket, sys
+
+__all__ = ["resolving"]
 for _ in range(2):
     with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
         connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")

@@ -13,26 +13,23 @@ from integration.harness.agent import Agent
 from integration.harness.backend import Backend
 from integration.harness.books import imbalances
 from integration.harness.build import go_program, java_class
+from integration.harness.fixtures import resolving
 from integration.harness.limits import wait_until
 from integration.harness.lookups import check_children, counted, lookups, measured
 from integration.harness.measured import new_mark
-from integration.harness.name_server import DNS_PROGRAMS, NameServer, name_server
+from integration.harness.name_server import DNS_PROGRAMS, NameServer
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.rungs import RUNGS
 from integration.harness.spans import SERVER
+
+__all__ = ["resolving"]
 
 # The hooks are the same on every rung.
 pytestmark = pytest.mark.one_rung
 
 SLOW_NS = 300_000_000
 QUESTIONS = [sys.executable, str(DNS_PROGRAMS / "questions.py")]
-
-
-@pytest.fixture(scope="module")
-def resolving() -> Iterator[NameServer]:
-    with name_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

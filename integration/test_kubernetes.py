@@ -13,6 +13,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.certificates import certificates
 from integration.harness.containers import container_that_serves, docker_with_image
+from integration.harness.fixtures import account
 from integration.harness.kubernetes import MANIFEST, Cluster, api_server
 from integration.harness.limits import wait_until
 from integration.harness.measured import drive
@@ -22,6 +23,8 @@ from integration.harness.spans import SERVER
 from integration.image.daemon import Daemon
 from otel_ebpf.identity.api_server import ApiServer
 from otel_ebpf.identity.kubernetes import PodsOfNode
+
+__all__ = ["account"]
 
 StartAgent = Callable[..., Traced]
 RUNG = RUNGS[0]  # who it was is the same on every rung
@@ -48,15 +51,6 @@ def cluster() -> Iterator[Cluster]:
         cluster.apply(MANIFEST)
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sales"}})
         yield cluster
-
-
-@pytest.fixture(scope="module")
-def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the agent's service account, as its pod has it."""
-    folder = tmp_path_factory.mktemp("account")
-    (folder / "ca.crt").write_bytes(certificates().authority.read_bytes())
-    (folder / "token").write_text(cluster.token("otel-ebpf", "otel-ebpf"))
-    return folder
 
 
 def _config(url: str, account: Path, wait: int = 1000) -> dict[str, Any]:

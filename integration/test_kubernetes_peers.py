@@ -15,6 +15,7 @@ from integration.conftest import Traced
 from integration.harness.asking import Asking
 from integration.harness.build import PROGRAMS
 from integration.harness.certificates import certificates
+from integration.harness.fixtures import account
 from integration.harness.kubernetes import MANIFEST, Cluster, api_server
 from integration.harness.limits import wait_until
 from integration.harness.network import one_network
@@ -27,6 +28,8 @@ from otel_ebpf.identity.api_server import ApiServer
 from otel_ebpf.identity.kubernetes_peers import PeersOfCluster, endpoints, services
 from otel_ebpf.identity.peer_names import Peer, PeerNames
 from otel_ebpf.kernel.ledger import Shard
+
+__all__ = ["account"]
 
 StartAgent = Callable[..., Traced]
 SERVICE, POD, LONELY = "10.96.0.50", "10.232.0.7", "10.232.0.8"
@@ -42,15 +45,6 @@ def cluster() -> Iterator[Cluster]:
         cluster.apply(MANIFEST.with_name("peers.yaml"))
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sales"}})
         yield cluster
-
-
-@pytest.fixture(scope="module")
-def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the agent's service account, as its pod has it."""
-    folder = tmp_path_factory.mktemp("account")
-    (folder / "ca.crt").write_bytes(certificates().authority.read_bytes())
-    (folder / "token").write_text(cluster.token("otel-ebpf", "otel-ebpf"))
-    return folder
 
 
 @contextmanager

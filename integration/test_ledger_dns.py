@@ -6,7 +6,6 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,17 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.books import imbalances
 from integration.harness.build import c_program
+from integration.harness.fixtures import resolving
 from integration.harness.limits import wait_until
 from integration.harness.lookups import lookups
 from integration.harness.measured import new_mark
-from integration.harness.name_server import DNS_PROGRAMS, NameServer, name_server
+from integration.harness.name_server import DNS_PROGRAMS, NameServer
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.provoke import StartAgent, only, paused, reaches
 from integration.harness.rungs import RUNGS
+
+__all__ = ["resolving"]
 
 # The hooks are the same on every rung.
 pytestmark = pytest.mark.one_rung
@@ -29,12 +31,6 @@ pytestmark = pytest.mark.one_rung
 RUNG = RUNGS[0]
 QUESTIONS = [sys.executable, str(DNS_PROGRAMS / "questions.py")]
 OBSERVED = {"discovery": {"include": [{"command_line": "*.test*"}]}}
-
-
-@pytest.fixture(scope="module")
-def resolving() -> Iterator[NameServer]:
-    with name_server() as server:
-        yield server
 
 
 def library() -> list[str]:

@@ -15,7 +15,7 @@ from integration.harness.certificates import certificates
 from integration.harness.clients import COMMANDS
 from integration.harness.lookups import INTERNAL, lookups
 from integration.harness.measured import new_mark, run_client
-from integration.harness.name_server import NameServer, name_server
+from integration.harness.name_server import NameServer
 from integration.harness.network import HOST
 from integration.harness.ports import free_port
 from integration.harness.program import Program
@@ -81,12 +81,6 @@ def test_over_tls_the_handshake_is_beside_it(traced: Traced, application: Applic
 
 
 @pytest.fixture(scope="module")
-def resolving() -> Iterator[NameServer]:
-    with name_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def observed() -> Iterator[Traced]:
     config = {"discovery": {"include": [{"command_line": "*.test*"}]}}
     with Backend() as backend, Agent(endpoint=backend.endpoint, rung=RUNGS[0], config=config) as agent:
@@ -95,6 +89,8 @@ def observed() -> Iterator[Traced]:
 
 TWICE = """
 import socket, sys
+
+__all__ = ["resolving"]
 name, port = sys.argv[1].removeprefix("http://").partition("/")[0].split(":")
 address = socket.getaddrinfo(name, int(port), socket.AF_INET, socket.SOCK_STREAM)[0][4]
 for number in range(2):

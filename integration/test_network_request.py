@@ -14,6 +14,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
+from integration.harness.fixtures import server, visitor
 from integration.harness.lookups import INTERNAL
 from integration.harness.measured import new_mark
 from integration.harness.network import (
@@ -29,6 +30,8 @@ from integration.harness.provoke import reaches
 from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.spans import CLIENT, SERVER, SeenSpan
 from integration.harness.tcp_counts import kernel_counter
+
+__all__ = ["server", "visitor"]
 
 StartAgent = Callable[..., Traced]
 
@@ -60,18 +63,6 @@ def traced(rung: str) -> Iterator[Traced]:
     config = {**OBSERVED, "network": {"tcp": {"enabled": False}}}
     with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung, config=config) as agent:
         yield Traced(agent, backend)
-
-
-@pytest.fixture
-def visitor(networks: Networks) -> Iterator[Puppet]:
-    with Puppet(networks.within(networks.visitors)) as puppet:
-        yield puppet
-
-
-@pytest.fixture
-def server(networks: Networks) -> Iterator[Puppet]:
-    with Puppet(networks.within(networks.services)) as puppet:
-        yield puppet
 
 
 @dataclass

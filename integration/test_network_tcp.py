@@ -10,10 +10,13 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
+from integration.harness.fixtures import server, visitor
 from integration.harness.network import SERVICES, VISITORS, Networks, two_networks
 from integration.harness.ports import free_port
 from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.tcp_counts import Told, kernel_counter, socket_counters
+
+__all__ = ["server", "visitor"]
 
 SERVICES_6, VISITORS_6 = "fd00:231:7::2", "fd00:231:7::1"
 OUT, IN = {"network__io__direction": "transmit"}, {"network__io__direction": "receive"}
@@ -31,18 +34,6 @@ def networks() -> Iterator[Networks]:
 def traced(networks: Networks) -> Iterator[Traced]:
     with Backend() as backend, Agent(endpoint=backend.endpoint, config=OBSERVED) as agent:
         yield Traced(agent, backend)
-
-
-@pytest.fixture
-def visitor(networks: Networks) -> Iterator[Puppet]:
-    with Puppet(networks.within(networks.visitors)) as puppet:
-        yield puppet
-
-
-@pytest.fixture
-def server(networks: Networks) -> Iterator[Puppet]:
-    with Puppet(networks.within(networks.services)) as puppet:
-        yield puppet
 
 
 def run(*words: str) -> None:

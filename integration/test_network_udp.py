@@ -10,6 +10,7 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
+from integration.harness.fixtures import server, visitor
 from integration.harness.limits import wait_until
 from integration.harness.network import SERVICES, Networks, two_networks
 from integration.harness.ports import free_port
@@ -17,6 +18,8 @@ from integration.harness.provoke import reaches
 from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.rungs import RUNGS
 from integration.harness.tcp_counts import Told, kernel_counter, socket_drops
+
+__all__ = ["server", "visitor"]
 
 StartAgent = Callable[..., Traced]
 OUT, IN = {"network__io__direction": "transmit"}, {"network__io__direction": "receive"}
@@ -34,18 +37,6 @@ def traced(request: pytest.FixtureRequest, networks: Networks) -> Iterator[Trace
     """By the payload's programs, or beside them."""
     with Backend() as backend, Agent(endpoint=backend.endpoint, rung=request.param, config=OBSERVED) as agent:
         yield Traced(agent, backend)
-
-
-@pytest.fixture
-def visitor(networks: Networks) -> Iterator[Puppet]:
-    with Puppet(networks.within(networks.visitors)) as puppet:
-        yield puppet
-
-
-@pytest.fixture
-def server(networks: Networks) -> Iterator[Puppet]:
-    with Puppet(networks.within(networks.services)) as puppet:
-        yield puppet
 
 
 @pytest.fixture
