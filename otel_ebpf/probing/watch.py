@@ -39,6 +39,7 @@ BY_PROCESS_MAX: Final = 16
 _AGAIN_AFTER: Final = (0.02, 0.2, 1.0, 5.0)
 """Seconds after which a process is looked at again: its loader, then its interpreter, is at work."""
 _SWEEP_SECONDS: Final = 5.0
+_WAITING_MAX: Final = 8192
 _STOP_SECONDS: Final = 0.2
 
 
@@ -86,6 +87,7 @@ class Watch:
         self._due: list[_Turn] = []
         self._asked: dict[int, float] = {}
         self._queue: SimpleQueue[_Turn] = SimpleQueue()
+        self._behind = False
         self._stopping = False
         self._thread = Thread(target=self._run, name="tls-libraries", daemon=True)
 
@@ -110,7 +112,7 @@ class Watch:
     def started(self, pid: int, host_pid: int) -> None:
         """Look at a process that is new. `pid` as the agent sees it, `host_pid` in the initial namespace."""
         if self._concerns(pid) and (self._enabled or self._follows or self._looks_up):
-            self._queue.put(_Turn(0.0, pid, handshake=False, host_pid=host_pid))
+            self._put(_Turn(0.0, pid, handshake=False, host_pid=host_pid))
 
     def handshake(self, pid: int) -> None:
         """A process has made a handshake: look at it again, but not for each."""
@@ -119,7 +121,7 @@ class Watch:
             if len(self._asked) > FILES_KEPT:
                 self._asked.clear()
             self._asked[pid] = now
-            self._queue.put(_Turn(now, pid, handshake=True))
+            self._put(_Turn(now, pid, handshake=True))
 
     def runtimes(self) -> dict[str, Any]:
         """Return what `Runtimes.standing` does. Any thread."""
@@ -139,6 +141,12 @@ class Watch:
     def resolvers(self) -> list[dict[str, Any]]:
         """Return the files with probes for lookups, as JSON has them. Any thread."""
         return self._resolvers.standing()
+
+    def _put(self, turn: _Turn) -> None:
+        if self._queue.qsize() < _WAITING_MAX:
+            self._queue.put(turn)
+        else:
+            self._behind = True  # the next sweep looks at all that runs
 
     def _run(self) -> None:
         swept = time.monotonic()
@@ -224,7 +232,8 @@ class Watch:
         if self._follows:
             self._runtimes.keep_to_budget()
         keepers = (self._files, self._probes, self._resolvers, self._runtimes)
-        if sum(keeper.held_up() for keeper in keepers):  # each is asked
+        if sum(keeper.held_up() for keeper in keepers) or self._behind:  # each is asked
+            self._behind = False
             self._look_everywhere()
         if not any(one.unused() for one in (self._probes, self._resolvers, self._runtimes)):
             return

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
@@ -318,3 +319,24 @@ def test_all_that_runs_is_looked_at_again_when_files_could_not_be_attached_to(
     assert not watching.tls()["libraries"]
     told.attacher.refuses = set()
     wait_for(lambda: watching.tls()["libraries"])
+
+
+def test_more_new_processes_than_can_wait_are_found_by_looking_at_all(
+    host: Host, told: Told, watch: StartWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_ebpf.probing.watch._WAITING_MAX", 2)
+    watching, go_on, held = watch(), Event(), Event()
+    first = host.process()
+
+    def hold() -> None:
+        held.set()
+        go_on.wait(10)
+
+    host.meanwhile[first] = hold
+    watching.started(first, first)
+    assert held.wait(10)
+    files = [host.file(f"libssl.so.{number}", "openssl") for number in range(4)]
+    for pid in [host.process(file) for file in files]:
+        watching.started(pid, pid)
+    go_on.set()
+    wait_for(lambda: {path for path, _ in told.attacher.attached} == {file.path for file in files})
