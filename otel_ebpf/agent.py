@@ -348,6 +348,7 @@ class Agent:
                 if (config := self._new_config()) is not None:
                     self._reload(config)
                 self._placement.settle()
+                self._collection.make_room()
             if now >= collection:
                 collection = now + interval
                 self._collect()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Collection"]
 
+LEAVING_MOST: Final = 500
+"""Processes that have ended and whose series wait: at some 20 KB each, what churn costs between exports."""
+
 _STOP_SECONDS: Final = 0.3
 
 
@@ -49,18 +52,27 @@ class Collection:
         """Copy out what there is; everything else happens on the other thread."""
         if self._instruments is None and self._own is None:
             return
-        if self._thread is None:
-            self._thread = Thread(target=self._convert, name="metrics", daemon=True)
-            self._thread.start()
         now = time.time_ns()
         snapshot = self._instruments.collect(now) if self._instruments else None
-        self._queue.put((snapshot, self._own() if self._own else None, now))
+        self._hand_on(snapshot, self._own() if self._own else None, now)
+
+    def make_room(self) -> None:
+        """Hand on what processes that have ended leave, where they are too many to wait for `collect`."""
+        if self._instruments is not None and self._instruments.leaving >= LEAVING_MOST:
+            now = time.time_ns()
+            self._hand_on(self._instruments.collect_leaving(now), None, now)
 
     def stop(self) -> None:
         """Hand on what is queued."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(_STOP_SECONDS)
+
+    def _hand_on(self, snapshot: Snapshot | None, own: Own | None, now: int) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._convert, name="metrics", daemon=True)
+            self._thread.start()
+        self._queue.put((snapshot, own, now))
 
     def _convert(self) -> None:
         self.pulse.begin()

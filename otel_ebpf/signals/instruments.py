@@ -16,7 +16,7 @@ every measurement whose attributes found no room.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import chain
 from math import inf
@@ -235,6 +235,11 @@ class Instrument(Generic[S]):
         every = chain.from_iterable(known.values() for known in self._services.values())
         return tuple(series.collect(now) for series in every)
 
+    def collect_of(self, services: Iterable[Service], now: int) -> Points:
+        """Copy out the series of some services."""
+        every = chain.from_iterable(self._services.get(service, {}).values() for service in services)
+        return tuple(series.collect(now) for series in every)
+
     def existing(self) -> list[S]:
         """Return every series there is."""
         return [series for known in self._services.values() for series in known.values()]
@@ -277,17 +282,23 @@ class Instruments:
     def collect(self, now: int) -> Snapshot:
         """Copy all series out at `now` (Unix nanoseconds); then drop those of forgotten services."""
         now = max(now, self.last_collection)  # the wall clock may be set back; an interval may not
-        every: list[Instrument[HistogramSeries] | Instrument[NumberSeries]] = [
-            *self._histograms,
-            *self._numbers,
-        ]
-        snapshot = Snapshot(now, tuple((one.descriptor, one.collect(now)) for one in every))
-        for service in self._leaving:
-            for one in every:
-                one.drop(service)
-        self._leaving.clear()
+        snapshot = Snapshot(now, tuple((one.descriptor, one.collect(now)) for one in self._every()))
+        self._drop_leaving()
         self.last_collection = now
         return snapshot
+
+    def collect_leaving(self, now: int) -> Snapshot:
+        """Copy out and drop the series of forgotten services alone, ahead of the next collection."""
+        now = max(now, self.last_collection)
+        leaving = tuple(self._leaving)
+        points = tuple((one.descriptor, one.collect_of(leaving, now)) for one in self._every())
+        self._drop_leaving()
+        return Snapshot(now, points)
+
+    @property
+    def leaving(self) -> int:
+        """How many forgotten services still have series."""
+        return len(self._leaving)
 
     def forget(self, service: Service) -> None:
         """The service has gone: its series are collected once more, and then dropped."""
@@ -297,3 +308,13 @@ class Instruments:
         """A forgotten service has been heard of again: its series stay."""
         if self._leaving:
             self._leaving.discard(service)
+
+    def _every(self) -> Iterator[Instrument[HistogramSeries] | Instrument[NumberSeries]]:
+        yield from self._histograms
+        yield from self._numbers
+
+    def _drop_leaving(self) -> None:
+        for one in self._every():
+            for service in self._leaving:
+                one.drop(service)
+        self._leaving.clear()

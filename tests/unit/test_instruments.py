@@ -227,6 +227,24 @@ def test_a_forgotten_service_is_collected_once_more() -> None:
     assert {one for one, _ in points(instruments.collect(START + 2))} == {CART}
 
 
+def test_forgotten_services_may_be_collected_ahead_of_the_others() -> None:
+    instruments = Instruments(START)
+    instrument = instruments.histogram("h", "s", "", BOUNDS)
+    counter = instruments.number("c", "{x}", "of c", Kind.COUNTER)
+    for one in (SHOP, CART):
+        instrument.series(one, GET).record(1)
+        counter.series(one, GET).add(1)
+    instruments.forget(SHOP)
+    assert instruments.leaving == 1
+    ahead = instruments.collect_leaving(START + 5)
+    assert [[point.service for point in found] for _, found in ahead.instruments] == [[SHOP], [SHOP]]
+    assert instruments.leaving == 0
+    others = instruments.collect(START + 10)
+    assert {one for one, _ in points(others)} == {CART}
+    assert points(others)[CART, GET].previous_time == START
+    assert instruments.collect_leaving(START + 11).instruments[0][1] == ()
+
+
 def test_a_forgotten_service_that_is_heard_of_again_stays() -> None:
     instruments = Instruments(START)
     instrument = instruments.histogram("h", "s", "", BOUNDS)
