@@ -17,7 +17,7 @@ from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.mappings import Mapping, times_mapped
 from otel_ebpf.kernel.messages import AttachedFile, AttachFile, DetachFile, Point
-from otel_ebpf.probing.files import File, has_ended
+from otel_ebpf.probing.files import File, version_of
 from otel_ebpf.probing.inotify import Names
 
 __all__ = ["OwnProbes"]
@@ -52,7 +52,8 @@ class OwnProbes:
         try:
             answer = self._attacher.handle(AttachFile(mapping.path, points, pid))
         except KernelError as error:
-            if not error.passes and not has_ended(pid):
+            # Gone is the path also where V8 has just mapped its code otherwise: it is tried again.
+            if not error.passes and version_of(mapping.path) is not None:
                 self._refused.add(mapping.file)
                 logger.warning(
                     "probes in %s could not be attached: %s; take node_async out of traces.runtimes if that "

@@ -100,3 +100,19 @@ def test_what_the_kernel_refuses_is_tried_once(host: Host, trial: Trial, program
     for _ in range(2):
         trial.probes.consider(program, POINTS, pid)
     assert len(trial.attacher.attached) == 1
+
+
+def test_a_path_that_is_gone_meanwhile_says_nothing_of_the_file(
+    host: Host, trial: Trial, program: Mapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names a mapping of the process, which may have ended, or maps its code otherwise now."""
+    pid = host.process(program)
+    trial.times[pid] = 2
+    with monkeypatch.context() as patched:
+        patched.setattr("otel_ebpf.probing.own.version_of", lambda path: None)
+        trial.attacher.refuses.add(program.path)
+        trial.probes.consider(program, POINTS, pid)
+    trial.attacher.refuses.clear()
+    assert trial.probes.is_due(program, POINTS, pid)
+    trial.probes.consider(program, POINTS, pid)
+    assert not trial.probes.is_due(program, POINTS, pid)
