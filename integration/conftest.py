@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,18 @@ class Traced:
 def rung(request: pytest.FixtureRequest) -> str:
     """Each rung in turn. Tests that need an agent of their own take it from here too."""
     return str(request.param)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say with a failure what an agent that outlives the test had complained of."""
+    report = yield
+    traced = getattr(item, "funcargs", {}).get("traced")
+    if report.failed and isinstance(traced, Traced):
+        report.sections.append(("complaints of the agent", traced.agent.complaints))
+    return report
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -96,6 +96,14 @@ class Agent:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
+    def complaints(self) -> str:
+        """The last of its log from WARNING on."""
+        words = (" WARNING ", " ERROR ", " CRITICAL ")
+        return "\n".join(
+            [line for line in self.log.splitlines() if any(word in line for word in words)][-20:]
+        )
+
+    @property
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
