@@ -27,7 +27,7 @@ class Memory:
     total: float
     anonymous: float
     file: float
-    """Mapped files; the kernel counts the ring buffer's pages here, twice, for they are mapped twice."""
+    """Mapped files; the kernel counts the ring buffer's pages here."""
 
 
 @dataclass(slots=True)

@@ -2,8 +2,7 @@
 
     python -m benchmarks.memory [--rounds N] [--seconds S] [--quick]
 
-Every request is exported as a span. `file` memory holds the ring buffer's pages twice, because they
-are mapped twice in a row; they exist once.
+Every request is exported as a span. `file` memory holds the ring buffer's pages.
 """
 
 from __future__ import annotations

@@ -23,10 +23,10 @@ class RingBuffer:
 
     def __init__(self, fd: int, size: int) -> None:
         """Map the ring buffer `fd` of `size` bytes (its max_entries)."""
-        self._mask = size - 1
+        self._size = size
         self._consumer_map = mmap.mmap(fd, _PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        # The data pages are mapped twice in a row, so that no record is ever split.
-        self._producer_map = mmap.mmap(fd, _PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE)
+        # Not twice in a row, as libbpf does: each page would count twice as resident.
+        self._producer_map = mmap.mmap(fd, _PAGE + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE)
         # One aligned 8-byte load or store each: struct.pack_into would tear.
         self._consumer = memoryview(self._consumer_map)[:8].cast("Q")
         self._producer = memoryview(self._producer_map)[:8].cast("Q")
@@ -40,17 +40,15 @@ class RingBuffer:
         return bool(self._poll.poll(timeout))
 
     def read(self, limit: int = 1 << 20) -> tuple[bytes, list[tuple[int, int]]]:
-        """Take up to about `limit` bytes of records.
+        """Take up to about `limit` bytes of records, and none that begins in the ring's next round.
 
         Returns their bytes and, for each record, where in them it starts and ends. The space is free
         again when this returns.
         """
-        words, mask = self._words, self._mask
+        words, data, size = self._words, self._data, self._size
         start = self._consumer[0]
-        # At most half a round, so that the last record too ends within the second mapping.
-        end = min(self._producer[0], start + min(limit, mask >> 1))
-        base = at = start & mask
-        stop = base + end - start
+        base = at = start & (size - 1)
+        stop = min(base + min(self._producer[0] - start, limit), size)
         behind_header = _HEADER - base
         spans: list[tuple[int, int]] = []
         append = spans.append
@@ -68,7 +66,8 @@ class RingBuffer:
             return b"", []
         if _WEAKLY_ORDERED:
             os.getppid()  # a system call, so that the copy is not taken from before the headers' pass
-        chunk = bytes(self._data[base:at])
+        # Headers are never split, as records are a multiple of 8 bytes long; the last record may be.
+        chunk = bytes(data[base:at]) if at <= size else b"".join((data[base:size], data[: at - size]))
         self._consumer[0] = start + at - base
         return chunk, spans
 
