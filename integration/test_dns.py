@@ -15,6 +15,7 @@ from integration.harness.agent import Agent
 from integration.harness.backend import Backend
 from integration.harness.books import imbalances
 from integration.harness.build import c_program
+from integration.harness.fixtures import resolving
 from integration.harness.limits import wait_until
 from integration.harness.lookups import check_children, lookups, measured
 from integration.harness.measured import new_mark
@@ -24,6 +25,8 @@ from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.rungs import RUNGS
 from integration.harness.spans import CLIENT, SERVER
+
+__all__ = ["resolving"]
 
 # The hooks are the same on every rung.
 pytestmark = pytest.mark.one_rung
@@ -187,8 +190,6 @@ def test_the_books_balance(observed: Traced, resolving: NameServer) -> None:
 
 ASKS_WITHOUT_HOST = """
 import socket, sys
-
-__all__ = ["resolving"]
 for _ in range(2):
     with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
         connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")

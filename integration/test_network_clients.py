@@ -13,6 +13,7 @@ from integration.harness.agent import Agent
 from integration.harness.backend import Backend
 from integration.harness.certificates import certificates
 from integration.harness.clients import COMMANDS
+from integration.harness.fixtures import resolving
 from integration.harness.lookups import INTERNAL, lookups
 from integration.harness.measured import new_mark, run_client
 from integration.harness.name_server import NameServer
@@ -23,6 +24,8 @@ from integration.harness.rungs import RUNGS
 from integration.harness.servers import Server
 from integration.harness.spans import CLIENT, SERVER, SeenSpan
 from integration.harness.tls_clients import TLS_COMMANDS
+
+__all__ = ["resolving"]
 
 pytestmark = pytest.mark.one_rung
 
@@ -89,8 +92,6 @@ def observed() -> Iterator[Traced]:
 
 TWICE = """
 import socket, sys
-
-__all__ = ["resolving"]
 name, port = sys.argv[1].removeprefix("http://").partition("/")[0].split(":")
 address = socket.getaddrinfo(name, int(port), socket.AF_INET, socket.SOCK_STREAM)[0][4]
 for number in range(2):
