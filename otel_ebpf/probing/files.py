@@ -17,7 +17,6 @@ from typing import Final
 from otel_ebpf.config import Tls
 from otel_ebpf.kernel.binaries import BinaryError
 from otel_ebpf.kernel.contents import look_into
-from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.libraries import Found
 from otel_ebpf.kernel.mappings import Mapping, executable_mappings
 from otel_ebpf.kernel.resolvers import may_hold_resolver
@@ -68,12 +67,6 @@ class Files:
         self._config = config
         self._looked_into: dict[File, tuple[Version | None, Look]] = {}
         self._looks = 0
-        self._held_up = False
-
-    def held_up(self) -> bool:
-        """Say, once, whether files could not be opened for want of anything: consider all again."""
-        held_up, self._held_up = self._held_up, False
-        return held_up
 
     def go_on(self) -> None:
         """Allow as many looks again."""
@@ -82,7 +75,8 @@ class Files:
     def look(self, mapping: Mapping) -> Look | None:
         """Look into a file, unless that was done. None where it cannot be now: later, then.
 
-        There were too many looks, the process by which it is known has ended, or too many files are open.
+        There were too many looks, or the process by which it is known has ended. Raises `KernelError` that
+        `passes` where too many files are open.
         """
         version = version_of(mapping.path)
         before = self._looked_into.get(mapping.file)
@@ -91,13 +85,7 @@ class Files:
         if version is None or self._looks >= _LOOKS:
             return None
         self._looks += 1
-        try:
-            look = self._look(mapping)
-        except KernelError as error:
-            if not self._held_up:
-                logger.warning("files cannot be looked into, and it is tried again: %s", error)
-            self._held_up = True
-            return None
+        look = self._look(mapping)
         return look and self._keep(mapping, version, look)
 
     def tls_in(self, mapping: Mapping) -> tuple[Found, ...]:

@@ -65,7 +65,6 @@ class Probes:
         self._refused = refused
         self._pids = pids
         self._attached: dict[File, _Attached] = {}
-        self._held_up = False
 
     def __contains__(self, file: object) -> bool:
         return file in self._attached
@@ -85,7 +84,7 @@ class Probes:
     def consider(self, mapping: Mapping, pid: int) -> None:
         """Attach to a file that a process has mapped, unless that is done, or there is nothing to attach to.
 
-        Without a process (0) the file is attached ahead, and stays so.
+        Without a process (0) the file is attached ahead, and stays so. Raises `KernelError` that `passes`.
         """
         attached = self._attached.get(mapping.file)
         if attached is not None and version_of(mapping.path) not in (attached.version, None):
@@ -107,11 +106,6 @@ class Probes:
         """Return the libraries of which a file has the probes."""
         attached = self._attached.get(file)
         return attached.libraries if attached is not None else ()
-
-    def held_up(self) -> bool:
-        """Say, once, whether files could not be attached to for want of anything: consider all again."""
-        held_up, self._held_up = self._held_up, False
-        return held_up
 
     def unused(self) -> list[File]:
         """Return the files that nobody has used for long enough."""
@@ -135,8 +129,7 @@ class Probes:
             ):  # the process has ended meanwhile: the file's next user will do
                 return
             if error.passes:
-                self._postpone(mapping, error)
-                return
+                raise
             logger.warning(
                 "%s probes in %s could not be attached: %s; `otel-ebpf doctor` says what is not seen of it",
                 *(self._label, mapping.name, error),
@@ -150,15 +143,6 @@ class Probes:
             mapping.name, version, libraries, tokens, not pid, users, now
         )
         logger.info("%s: %s in %s, %d probes", self._label, ", ".join(libraries), mapping.name, len(points))
-
-    def _postpone(self, mapping: Mapping, error: KernelError) -> None:
-        if not self._held_up:
-            logger.warning(
-                "%s probes in %s could not be attached now, and it is tried again: %s",
-                *(self._label, mapping.name, error),
-                extra={"path": mapping.name, "reason": str(error)},
-            )
-        self._held_up = True
 
     def _tokens(self, path: str, points: tuple[Point, ...]) -> Iterator[int]:
         for pid in [one for one in self._pids if os.path.exists(f"/proc/{one}")] if self._pids else [0]:

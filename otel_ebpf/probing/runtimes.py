@@ -68,6 +68,7 @@ class Runtimes:
         """Follow requests through a process, if a file that it has mapped is a runtime's.
 
         `pid` as the agent sees it, `host_pid` in the initial namespace, 0 where that is not known (yet).
+        Raises `KernelError` that `passes`.
         """
         look = self._files.look(mapping)
         if look is not None and look.not_followed:
@@ -110,10 +111,6 @@ class Runtimes:
         """The process is another program now, or another process."""
         self._own.forget(pid)
         self._processes.pop(host_pid, None)
-
-    def held_up(self) -> bool:
-        """Say, once, whether files could not be attached to for want of anything: consider all again."""
-        return self._probes.held_up()
 
     def unused(self) -> bool:
         """Say whether there are probes in files that nobody uses any more."""

@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 from otel_ebpf.config import Dns, Tls, Traces
 from otel_ebpf.kernel import resolvers, tls_libraries
 from otel_ebpf.kernel.attacher import Attacher, in_pid_namespace
+from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.mappings import Mapping
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.probing.files import FILES_KEPT, Files, has_ended, installed, processes, worth_a_look
@@ -93,12 +94,10 @@ class Watch:
 
     def start(self) -> None:
         """Attach to what is installed and to what runs now, then go on in a thread."""
-        if self._enabled:
-            for mapping in installed(tls_libraries.INSTALLED):
-                self._probes.consider(mapping, 0)
-        if self._looks_up:
-            for mapping in installed(resolvers.INSTALLED):
-                self._resolvers.consider(mapping, 0)
+        try:
+            self._attach_ahead()
+        except KernelError as error:
+            self._fall_behind(error)
         if self._enabled or self._follows or self._looks_up:
             self._look_everywhere()
         self._thread.start()
@@ -142,11 +141,26 @@ class Watch:
         """Return the files with probes for lookups, as JSON has them. Any thread."""
         return self._resolvers.standing()
 
+    def _attach_ahead(self) -> None:
+        if self._enabled:
+            for mapping in installed(tls_libraries.INSTALLED):
+                self._probes.consider(mapping, 0)
+        if self._looks_up:
+            for mapping in installed(resolvers.INSTALLED):
+                self._resolvers.consider(mapping, 0)
+
     def _put(self, turn: _Turn) -> None:
         if self._queue.qsize() < _WAITING_MAX:
             self._queue.put(turn)
         else:
             self._behind = True  # the next sweep looks at all that runs
+
+    def _fall_behind(self, error: KernelError) -> None:
+        if not self._behind:
+            logger.warning(
+                "not all programs can be looked into now, they are in %d s: %s", _SWEEP_SECONDS, error
+            )
+        self._behind = True
 
     def _run(self) -> None:
         swept = time.monotonic()
@@ -197,6 +211,13 @@ class Watch:
 
     def _look(self, pid: int, *, handshake: bool = False) -> bool:
         """Look at what a process has mapped, and say whether something of it has all its probes now."""
+        try:
+            return self._consider(pid, handshake)
+        except KernelError as error:  # for want of descriptors or memory
+            self._fall_behind(error)
+            return False
+
+    def _consider(self, pid: int, handshake: bool) -> bool:
         files, java = worth_a_look(pid)
         for mapping in files:
             if self._enabled:
@@ -231,8 +252,7 @@ class Watch:
         self._unread.sweep()
         if self._follows:
             self._runtimes.keep_to_budget()
-        keepers = (self._files, self._probes, self._resolvers, self._runtimes)
-        if sum(keeper.held_up() for keeper in keepers) or self._behind:  # each is asked
+        if self._behind:
             self._behind = False
             self._look_everywhere()
         if not any(one.unused() for one in (self._probes, self._resolvers, self._runtimes)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import struct
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from test_binaries_support import folder, go_program, library
 
 from otel_ebpf.kernel.binaries import BinaryError, Elf, GoBinary
 from otel_ebpf.kernel.binaries.image import Image
+from otel_ebpf.kernel.errors import KernelError
 
 NAMES = ("target_read", "target_write", "main.main", "crypto/tls.(*Conn).Read")
 HEADER = 64
@@ -76,6 +78,17 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
     ):
         with pytest.raises(BinaryError):
             Elf(path)
+
+
+def test_where_no_more_files_may_be_open_that_says_nothing_of_the_file():
+    path, (soft, hard) = library(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(KernelError) as caught:
+            Elf(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.passes
 
 
 def test_nothing_stays_open(tmp_path):

@@ -309,14 +309,16 @@ def test_a_c_library_whose_probes_are_refused_is_tried_once(
 
 
 def test_all_that_runs_is_looked_at_again_when_files_could_not_be_attached_to(
-    host: Host, told: Told, watch: StartWatch
+    host: Host, told: Told, watch: StartWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The process that has one mapped may never be told of again."""
     file = host.file("libssl.so.3", "openssl")
     host.process(file)
+    host.ahead = [file]
     told.attacher.refuses, told.attacher.code = {file.path}, errno.EMFILE
     watching = watch()
     assert not watching.tls()["libraries"]
+    assert "looked into now" in caplog.text
     told.attacher.refuses = set()
     wait_for(lambda: watching.tls()["libraries"])
 
