@@ -178,6 +178,6 @@ def test_a_low_limit_of_open_files_is_raised(rung: str, start_agent: StartAgent)
 
 def test_where_no_more_files_may_be_open_it_says_so(start_agent: StartAgent) -> None:
     with pytest.raises(AgentError, match=r"exit status 1") as caught:
-        start_agent(command=["prlimit", "--nofile=64:64", *COMMAND])
+        start_agent(command=["prlimit", "--nofile=1000:1000", *COMMAND])
     assert "LimitNOFILE" in str(caught.value)
     assert "this is a fault" not in str(caught.value)

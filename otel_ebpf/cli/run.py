@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import logging
 import os
 import signal
@@ -66,11 +65,6 @@ def command(path: Path | None, console: bool) -> None:
         logger.error("%s", error)
         if os.geteuid():
             logger.error("the agent needs root, or capabilities: `otel-ebpf doctor` says which are missing")
-        sys.exit(EXIT_FAILED)
-    except OSError as error:
-        if error.errno not in {errno.EMFILE, errno.ENFILE}:
-            raise
-        logger.error("%s: raise the limit, as by LimitNOFILE=65536 in its unit, or ulimit -Hn 65536", error)
         sys.exit(EXIT_FAILED)
 
 
