@@ -11,7 +11,7 @@ import pytest
 
 from integration.harness.build import cache
 
-__all__ = ["LOCAL", "NEWER", "node"]
+__all__ = ["LOCAL", "NEWER", "maps_code_twice", "node"]
 
 LOCAL = "local"
 NEWER = "22.23.3"
@@ -32,3 +32,14 @@ def node(version: str) -> Path:
         if done.returncode:
             pytest.skip(f"npm does not fetch Node.js {version} here: {done.stderr.strip()[-200:]}")
     return program
+
+
+def maps_code_twice(pid: int) -> bool:
+    """Say whether V8 has mapped its code nearby: now and then its heap is near enough to do without."""
+    mapped: list[range] = []
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        addresses, access, offset, *_, name = line.split()
+        if "x" in access and name == str(Path(f"/proc/{pid}/exe").readlink()):
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            mapped.append(range(int(offset, 16), int(offset, 16) + end - start))
+    return any(one.start in other for one in mapped for other in mapped if one is not other)
