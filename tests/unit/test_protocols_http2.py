@@ -69,7 +69,8 @@ def test_what_is_no_frame(data: bytes) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.binary(max_size=200), st.binary(max_size=200))
+@given(st.binary(max_size=200).filter(lambda data: not data.startswith(PREFACE)), st.binary(max_size=200))
 def test_random_bytes_are_never_claimed(request_bytes: bytes, response: bytes) -> None:
+    """Hypothesis tries constants of the code too, of which the preface is claimed: see above."""
     assert Http2().claim(request_bytes, response) in (Claim.NO, Claim.MAYBE)
     assert Http2().claim(b"GET / HTTP/1.1\r\n" + request_bytes, response) is Claim.NO
