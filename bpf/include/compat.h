@@ -70,14 +70,25 @@ static __always_inline __u32 argument1_of_32_bit(struct pt_regs *regs)
 }
 #endif
 
-/* The registers of the system call that the current task is in; NULL where the helper that finds them,
- * of 5.15 (dd6e10fbd9fb), is missing. */
+/* The registers of the system call that the current task is in; NULL where they are not found. The helper that
+ * finds them is of 5.15 (dd6e10fbd9fb). Before, they are looked for where it looks: at the end of the task's stack,
+ * whose size the kernel knows from its allocation, an unused page behind it included. */
 static __always_inline struct pt_regs *current_registers(struct task_struct **task)
 {
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-		return NULL;
-	*task = bpf_get_current_task_btf();
-	return (struct pt_regs *)bpf_task_pt_regs(*task);
+	struct vm_struct *area;
+	unsigned long size;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+		*task = bpf_get_current_task_btf();
+		return (struct pt_regs *)bpf_task_pt_regs(*task);
+	}
+	*task = (struct task_struct *)bpf_get_current_task();
+	if (!bpf_core_field_exists((*task)->stack_vm_area))
+		return NULL; /* CONFIG_VMAP_STACK is off */
+	area = BPF_CORE_READ(*task, stack_vm_area);
+	size = BPF_CORE_READ(area, size);
+	size -= size / (BPF_CORE_READ(area, nr_pages) + 1);
+	return BPF_CORE_READ(*task, stack) + size - bpf_core_type_size(struct pt_regs);
 }
 
 /* What a socket has dropped. UDP's counts apart for pairs of NUMA nodes from 6.18 on. */

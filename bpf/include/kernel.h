@@ -270,9 +270,15 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct vm_struct {
+	unsigned long size;
+	unsigned int nr_pages;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
+	struct vm_struct *stack_vm_area;
 	unsigned int flags;
 	int pid;
 	int tgid;
