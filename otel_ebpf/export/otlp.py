@@ -12,7 +12,14 @@ from struct import Struct
 from typing import Final
 
 from otel_ebpf.export.protobuf import attribute_block, delimited, text, varint
-from otel_ebpf.signals.names import NETWORK_PEER_PORT, TCP_MIN_RTT, TCP_RTT, TIME_TO_FIRST_BYTE
+from otel_ebpf.signals.names import (
+    NETWORK_PEER_PORT,
+    REQUEST_ACCEPT,
+    REQUEST_WAIT,
+    TCP_MIN_RTT,
+    TCP_RTT,
+    TIME_TO_FIRST_BYTE,
+)
 from otel_ebpf.signals.network_part import NetworkPart, part_attributes
 from otel_ebpf.signals.span import NO_ATTRIBUTES, AttributeBlock, Span, SpanTemplate
 
@@ -36,6 +43,8 @@ def _head_of_double(name: str) -> bytes:
 
 
 _RTT_HEAD, _MIN_HEAD, _FIRST_HEAD = map(_head_of_double, (TCP_RTT, TCP_MIN_RTT, TIME_TO_FIRST_BYTE))
+_WAIT_HEAD, _ACCEPT_HEAD = map(_head_of_double, (REQUEST_WAIT, REQUEST_ACCEPT))
+_DOUBLE: Final = Struct("<d").pack
 _THREE: Final = Struct(f"<{len(_RTT_HEAD)}sd{len(_MIN_HEAD)}sd{len(_FIRST_HEAD)}sd").pack
 _LIMIT_64: Final = (1 << 64) - 1
 _HAS_IS_REMOTE: Final = 0x100
@@ -76,11 +85,16 @@ def encode_span(span: Span) -> bytes:
 
 
 def _encode_part(part: NetworkPart) -> bytes:
-    """Encode the network's part: of most requests the same three attributes."""
+    """Encode the network's part: of most requests the same three attributes, on a busy server two more."""
     rtt, rtt_min, first_byte, waited, retransmits, looked_up, accepted = part
-    if waited or retransmits or looked_up or accepted or not (rtt and rtt_min and first_byte):
+    if retransmits or looked_up or not (rtt and rtt_min and first_byte):
         return attribute_block(_ATTRIBUTE, part_attributes(part))
-    return _THREE(_RTT_HEAD, rtt / 1e6, _MIN_HEAD, rtt_min / 1e6, _FIRST_HEAD, first_byte / 1e9)
+    encoded = _THREE(_RTT_HEAD, rtt / 1e6, _MIN_HEAD, rtt_min / 1e6, _FIRST_HEAD, first_byte / 1e9)
+    if waited:
+        encoded += _WAIT_HEAD + _DOUBLE(waited / 1e6)
+    if accepted:
+        encoded += _ACCEPT_HEAD + _DOUBLE(accepted / 1e9)
+    return encoded
 
 
 def _encode_template(template: SpanTemplate) -> bytes:

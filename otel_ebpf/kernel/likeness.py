@@ -21,7 +21,7 @@ from otel_ebpf.kernel.wire import WIRE_VERSION, ContextSource, End, Kind
 __all__ = ["OWN", "Again", "Likenesses", "Other", "context_field"]
 
 # struct exchange_record, but for what a likeness holds.
-OWN: Final = Struct("<HHI12xBB66xQ16x16s16s8s8sBB6x8xQQQQIIII16xI4xH2xH2x")
+OWN: Final = Struct("<HHI12xBB66xQ16x16s16s8s8sBB6x8xQQQQIIIIQQI4xH2xH2x")
 HEADER_START, HEADER_STOP = 8, 72  # from `tls` on, the vantage included
 LENGTHS = 240  # from `request_head` on, up to the captured bytes
 
@@ -39,13 +39,15 @@ _NONE: Final = int(ContextSource.NONE)
 _HEADER: Final = int(ContextSource.HEADER)
 _unpack = OWN.unpack_from
 
-Again = tuple[Any, int, int, int, int, int, int, int, int, int, bytes, int, bytes, bytes, bytes, int, int]
+Again = tuple[
+    Any, int, int, int, int, int, int, int, int, int, int, bytes, int, bytes, bytes, bytes, int, int
+]
 """What is an exchange's own, if one like it is known.
 
 What was kept of that one (a later stage's); time; start and end of the response; bytes of request and
-response; the network's part (`waited`, `rtt`, `rtt_min`, `retransmits`); the client's address and port;
-trace id, span id, parent id, trace flags and source of the context. It is no class: making one would cost
-as much as reading all of this.
+response; the network's part (`waited`, `rtt`, `rtt_min`, `retransmits`, and for how many nanoseconds its
+connection waited to be accepted); the client's address and port; trace id, span id, parent id, trace flags
+and source of the context. It is no class: making one would cost as much as reading all of this.
 """
 
 Other = tuple[int, int, int]
@@ -88,7 +90,7 @@ class Likenesses:
             (
                 version, port, lost, kind, how, start, address, trace_id, span_id, parent_id, flags, source,
                 answered, response_end, request_bytes, response_bytes,
-                waited, rtt, rtt_min, retransmits, head, captured, path,
+                waited, rtt, rtt_min, retransmits, arrived, accepted, head, captured, path,
             ) = _unpack(chunk, at)  # fmt: skip
             stop = at + _SIZE + head
             cut = on = stop
@@ -111,8 +113,8 @@ class Likenesses:
                 alike.append(
                     (
                         known, start, answered, response_end, request_bytes, response_bytes,
-                        waited, rtt, rtt_min, retransmits, address, port,
-                        trace_id, span_id, parent_id, flags, source,
+                        waited, rtt, rtt_min, retransmits, accepted - arrived if accepted else 0,
+                        address, port, trace_id, span_id, parent_id, flags, source,
                     )
                 )  # fmt: skip
         return alike, others

@@ -40,7 +40,7 @@ _SERVER = int(Role.SERVER)
 _CLIENT = int(SpanKind.CLIENT)
 _TLS = int(Capture.TLS)
 _CONNECTED = int(Capture.CONNECTED)
-_FIRST = int(Capture.FIRST | Capture.CONNECTED)
+_FIRST = int(Capture.FIRST)
 # An IntEnum member as an index costs a call of __index__.
 _SEEN = int(Entry.SIGNAL_SEEN)
 _AGGREGATED = int(Entry.SIGNAL_AGGREGATED)
@@ -134,9 +134,9 @@ class SignalStage:
     def call(self, call: Call, service: Service) -> Plan | None:
         """Take one call, and return what it has in common with others, if anything.
 
-        The first call of a connection has nothing, where it is known how that was made, or encrypted: each
-        such one is to come this way. Never raises: what goes wrong is counted (signal_failed), and logged
-        once.
+        The first call of a connection has nothing, where it is known how that was made (not: accepted), or
+        encrypted: each such one is to come this way. Never raises: what goes wrong is counted
+        (signal_failed), and logged once.
         """
         counts = self._counts
         counts[_SEEN] += 1
@@ -169,33 +169,33 @@ class SignalStage:
                 (
                     (
                         itself, start, answered, end, value.request_body, value.response_body,
-                        waited, rtt, rtt_min, retransmits, record.client_address, record.client_port,
+                        waited, rtt, rtt_min, retransmits, accepted,
+                        record.client_address, record.client_port,
                         trace_id, span_id, parent_id, flags, source,
                     ),
                 ),
                 looked_up,
-                accepted,
             )  # fmt: skip
         else:
             first_byte = answered - start if answered > start else 0
             part = (rtt, rtt_min, first_byte, waited, retransmits, looked_up, accepted)
             self._operations.called(call, service, part if self._network else None)
-        if record.flags & _CONNECTED and not accepted and service not in self._self_traced:
+        made = record.flags & _CONNECTED and not accepted
+        if made and service not in self._self_traced:
             self._connects.called(call, service)
         if record.flags & _TLS:
             self.handshakes.called(call)
-        return None if record.flags & _FIRST else plan
+        return None if made or record.flags & _FIRST else plan
 
     def again(self, alike: Sequence[Again]) -> None:
         """Take exchanges that are like earlier ones, of which `Known` was kept. Never raises either."""
         self._counts[_SEEN] += len(alike)
         self._take(alike)
 
-    def _take(self, alike: Sequence[Again], looked_up: int = 0, accepted: int = 0) -> None:
+    def _take(self, alike: Sequence[Again], looked_up: int = 0) -> None:
         """Count each, and make its span. One loop: a call for each step of it would cost as much again.
 
-        In nanoseconds: `looked_up` is what a lookup took that one of them has waited for, `accepted` how long
-        one had waited when its connection was accepted.
+        `looked_up` is what a lookup took that one of them has waited for, in nanoseconds.
         """
         counts, emit, sample, span_of = self._counts, self._emit, self._sample, self._span
         record = self._metrics.record if self._metrics is not None else None
@@ -204,7 +204,7 @@ class SignalStage:
         self_traced, self_measured = self._self_traced, self._self_measured  # mostly empty
         for (
             known, start, answered, end, request_bytes, response_bytes,
-            waited, rtt, rtt_min, retransmits, address, port,
+            waited, rtt, rtt_min, retransmits, accepted, address, port,
             trace_id, span_id, parent_id, flags, source,
         ) in alike:  # fmt: skip
             try:

@@ -87,7 +87,7 @@ OWN = (
     *("version", "client_port", "lost", "kind", "end", "time", "client_address"),
     *("trace_id", "span_id", "parent_id", "trace_flags", "context_source"),
     *("response_start", "response_end", "request_bytes", "response_bytes"),
-    *("waited", "rtt", "rtt_min", "retransmits"),
+    *("waited", "rtt", "rtt_min", "retransmits", "connect_start", "connect_end"),
     *("request_head", "request_captured", "path_captured"),
 )
 

@@ -167,7 +167,16 @@ def test_the_network_s_part_is_its_own() -> None:
     ]
 
 
-def test_a_connection_s_first_exchange_is_always_read() -> None:
+def test_the_wait_to_be_accepted_is_its_own() -> None:
+    first = followed(flags=int(Capture.CONNECTED), connect_start=200, connect_end=1_500_200, waited=1600)
+    other = first._replace(connection=5, connect_start=300, connect_end=2_000_300)
+    assert assert_same([first, other, followed(), other]) == 2
+    way = Way()
+    way.take(first, other)
+    assert [one.network[-1] for one in way.spans if one.network] == [1_500_000, 2_000_000]
+
+
+def test_the_first_exchange_of_a_connection_that_was_made_is_always_read() -> None:
     first = followed(role=CLIENT, flags=int(Capture.CONNECTED), connect_start=200, connect_end=500)
     every = [first, first._replace(connection=5), followed(role=CLIENT), followed(role=CLIENT)]
     short, long = Way(), Way(short=False)
