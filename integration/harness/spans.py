@@ -86,4 +86,4 @@ class SeenSpan:
 
 def describe(spans: Iterable[SeenSpan]) -> str:
     """One line a span, for the message of a failed assertion."""
-    return "\n".join(f"  {span}" for span in sorted(spans, key=lambda span: (span.start, span.end))) or "  (none)"
+    return "\n".join(f"  {span}" for span in sorted(spans, key=lambda span: span.start)) or "  (none)"
