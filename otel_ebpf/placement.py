@@ -75,8 +75,11 @@ class Placement:
         """Look at what passed since the last call, and move if that is called for."""
         if len(self._allowed) < 2:
             return
-        others = self._shares()
-        self._begin()
+        try:
+            others = self._shares()
+            self._begin()
+        except OSError:  # as many files are open as may be: it stays where it is
+            return
         avoid = crowded(others, self._avoided)
         if avoid == self._avoided:
             return

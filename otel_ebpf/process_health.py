@@ -74,7 +74,10 @@ def _read(processes: Sequence[Observed]) -> Found:
 
 
 def read_taken(pid: int, start: int) -> Taken | None:
-    """Return what a process takes, None where it has ended; `pid` as the agent's /proc shows it."""
+    """Return what a process takes, None where it has ended, or cannot be read now.
+
+    `pid` is as the agent's /proc shows it.
+    """
     directory = open_process(pid, start)
     if directory is None:
         return None
@@ -83,11 +86,11 @@ def read_taken(pid: int, start: int) -> Taken | None:
             process = psutil.Process(pid)
             with process.oneshot():
                 times, memory, threads = process.cpu_times(), process.memory_info(), process.num_threads()
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return None
         try:
             descriptors = process.num_fds()
-        except psutil.Error:
+        except (psutil.Error, OSError):
             descriptors = -1
         ticks, _ = proc.stat()  # the directory stays with the process: it had the id all along
         return Taken(times.user, times.system, memory.rss, threads, descriptors) if ticks >= 0 else None

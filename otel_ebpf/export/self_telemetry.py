@@ -184,10 +184,13 @@ class SelfTelemetry:
         return MetricsData([ResourceMetrics(self._resource, [scope], SCHEMA_URL)])
 
     def _taken(self) -> dict[OwnMetric, _Values]:
-        cpu = self._process.cpu_times()
+        try:
+            cpu, memory = self._process.cpu_times(), self._process.memory_info()
+        except OSError:  # as many files are open as may be: all else is in memory, and may say why
+            return {}
         return {
             _CPU: {((CPU_MODE, "user"),): cpu.user, ((CPU_MODE, "system"),): cpu.system},
-            _MEMORY: {(): self._process.memory_info().rss},
+            _MEMORY: {(): memory.rss},
         }
 
     def _metric(self, metric: OwnMetric, values: _Values, now: int) -> Metric:

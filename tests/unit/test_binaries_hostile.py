@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import struct
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from test_binaries_support import folder, go_program, library
 from otel_ebpf.kernel.binaries import BinaryError, Elf, GoBinary
 from otel_ebpf.kernel.binaries.image import Image
 from otel_ebpf.kernel.errors import KernelError
+from tests.no_more_files import no_more_files
 
 NAMES = ("target_read", "target_write", "main.main", "crypto/tls.(*Conn).Read")
 HEADER = 64
@@ -81,13 +81,9 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
 
 
 def test_where_no_more_files_may_be_open_that_says_nothing_of_the_file():
-    path, (soft, hard) = library(), resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        with pytest.raises(KernelError) as caught:
-            Elf(path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    path = library()
+    with no_more_files(), pytest.raises(KernelError) as caught:
+        Elf(path)
     assert caught.value.passes
 
 

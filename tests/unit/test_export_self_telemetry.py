@@ -7,6 +7,7 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 from otel_ebpf.export.own import Own
 from otel_ebpf.export.self_telemetry import LEDGER_RECORDS, SelfTelemetry, ledger_attributes
 from otel_ebpf.kernel.ledger import DESCRIPTIONS, Entry
+from tests.no_more_files import no_more_files
 from tests.otlp_receiver import Point, ReceivedMetric, decode_metrics
 
 RESOURCE = {"service.name": "otel-ebpf", "service.version": "1"}
@@ -69,6 +70,14 @@ def test_the_process() -> None:
     assert {one.attributes["cpu.mode"] for one in cpu.points} == {"user", "system"}
     assert sum(one.value for one in cpu.points) > 0
     assert memory.points[0].value > 5 << 20
+
+
+def test_where_no_more_files_may_be_open_all_else_is_told() -> None:
+    telemetry = SelfTelemetry(RESOURCE, START)
+    with no_more_files():
+        names = {metric.name for metric in collect(telemetry, [0] * len(Entry), FIRST)}
+    assert LEDGER_RECORDS in names
+    assert not names & {"process.cpu.time", "process.memory.usage"}
 
 
 def test_delta() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from otel_ebpf import placement
 from otel_ebpf.placement import Placement, crowded, idle_seconds
+from tests.no_more_files import no_more_files
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,12 @@ def test_it_stays_where_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch)
     host.second(Placement(), (0.0, 0.9), own=0.9, cpu=0)
     assert host.moves == []
+
+
+def test_it_stays_where_nothing_can_be_read() -> None:
+    one = Placement()
+    with no_more_files():
+        one.settle()
 
 
 def test_all_threads_move_and_none_leaves_what_the_process_was_given() -> None:

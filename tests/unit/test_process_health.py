@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import time
 
 import psutil
+import pytest
 from identity_support import notice
 
 from otel_ebpf.config import Discovery as Rules
@@ -62,6 +64,17 @@ def test_a_process_until_it_has_ended() -> None:
     ended = collected(instruments)
     assert ended == {**taken, "thread.count": 0, "memory.usage": 0, "unix.file_descriptor.count": 0}
     health.stop()
+
+
+def test_a_process_that_cannot_be_read_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: psutil.Process) -> None:
+        raise OSError(errno.EMFILE, "no more files")
+
+    found = read_process(os.getpid())
+    assert found is not None
+    assert read_taken(os.getpid(), found.start)
+    monkeypatch.setattr(psutil.Process, "num_threads", fail)
+    assert read_taken(os.getpid(), found.start) is None
 
 
 def test_a_process_that_was_never_read_has_no_series() -> None:
