@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -351,7 +351,7 @@ class Agent:
                 self._collection.make_room()
             if now >= collection:
                 collection = now + interval
-                self._collect()
+                self._collect(self._services.ended())
 
     def stop(self) -> None:
         """Read what is left, detach, send what can be sent. Takes less than 2 s."""
@@ -419,7 +419,7 @@ class Agent:
         self._control.flush()
         return len(records) + len(alike)
 
-    def _collect(self) -> None:
+    def _collect(self, ended: Set[Service] = frozenset()) -> None:
         """Collect the metrics; the active requests are what a walk finds open right now."""
         metrics = self._metrics
         if metrics is not None and metrics.active_requests:
@@ -431,7 +431,7 @@ class Agent:
             self._tcp.collect()
         if self._processes is not None:
             self._processes.collect()
-        self._collection.collect()
+        self._collection.collect(ended)
 
     def _active_requests(self) -> Mapping[tuple[Service, Attributes], int]:
         """Sum the open requests by service and method; those of processes not known yet are left out."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from otel_ebpf.export.own import Own
 from otel_ebpf.health import Pulse
-from otel_ebpf.identity.model import Attributes
+from otel_ebpf.identity.model import Attributes, Service
 from otel_ebpf.signals.instruments import Instruments, Snapshot
 
 if TYPE_CHECKING:
@@ -48,12 +48,16 @@ class Collection:
         self._thread: Thread | None = None
         self.pulse = Pulse("makes metrics")
 
-    def collect(self) -> None:
-        """Copy out what there is; everything else happens on the other thread."""
+    def collect(self, ended: Set[Service] = frozenset()) -> None:
+        """Copy out what there is; everything else happens on the other thread.
+
+        Where so many services have `ended` that `make_room` takes them soon, it is not done twice.
+        """
         if self._instruments is None and self._own is None:
             return
         now = time.time_ns()
-        snapshot = self._instruments.collect(now) if self._instruments else None
+        later = ended if len(ended) >= LEAVING_MOST else frozenset[Service]()
+        snapshot = self._instruments.collect(now, later) if self._instruments else None
         self._hand_on(snapshot, self._own() if self._own else None, now)
 
     def make_room(self) -> None:

@@ -25,7 +25,7 @@ __all__ = ["TcpHealth"]
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS: Final = 10.0
-"""A process is forgotten 30 s after its exit: what was counted for it is to be taken before."""
+"""A process is forgotten 15 s after its exit: what was counted for it is to be taken before."""
 
 LEAD_SECONDS: Final = 0.25
 """How long before a collection the sweep begins."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -36,7 +36,9 @@ from otel_ebpf.kernel.vantage import Vantage
 
 __all__ = ["Observed", "Services"]
 
-KEPT_SECONDS = 30.0
+KEPT_SECONDS = 15.0
+"""For which a process is known after its end: what the kernel adds up is read every 10 s (tcp_health.py)."""
+
 CHECKED_AT_ONCE = 16
 VANTAGES_KEPT = 8192
 
@@ -184,6 +186,12 @@ class Services:
             if known.visible_pid and known.decision.verdict is not Verdict.OFF
         ]
 
+    def ended(self) -> set[Service]:
+        """Return the services of which every process has ended: they are forgotten soon."""
+        every = (self._young.get(key) or self._old.get(key) for key in self._left)
+        left = Counter(known.service for known in every if known is not None)
+        return {service for service, number in left.items() if number == self._processes[service]}
+
     def lets_through(self, process: int, start: int, port: int) -> bool:
         """Say what the discovery rules say of a known process's connections of that service port."""
         known = self._young.get((process, start)) or self._old.get((process, start))
@@ -209,7 +217,7 @@ class Services:
         self._change()
 
     def exited(self, record: ProcessSeen) -> None:
-        """Take the notice of a process's exit. It stays known for 30 s."""
+        """Take the notice of a process's exit. It stays known for KEPT_SECONDS."""
         self._leave((record.process, record.process_start))
 
     def sweep(self) -> None:

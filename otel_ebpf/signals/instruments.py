@@ -16,7 +16,7 @@ every measurement whose attributes found no room.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from enum import Enum
 from itertools import chain
 from math import inf
@@ -230,9 +230,11 @@ class Instrument(Generic[S]):
             known[attributes] = found
         return found
 
-    def collect(self, now: int) -> Points:
-        """Copy every series out."""
-        every = chain.from_iterable(known.values() for known in self._services.values())
+    def collect(self, now: int, later: Set[Service]) -> Points:
+        """Copy every series out but those of some services."""
+        every = chain.from_iterable(
+            known.values() for service, known in self._services.items() if service not in later
+        )
         return tuple(series.collect(now) for series in every)
 
     def collect_of(self, services: Iterable[Service], now: int) -> Points:
@@ -279,10 +281,14 @@ class Instruments:
         self._numbers.append(instrument)
         return instrument
 
-    def collect(self, now: int) -> Snapshot:
-        """Copy all series out at `now` (Unix nanoseconds); then drop those of forgotten services."""
+    def collect(self, now: int, later: Set[Service] = frozenset()) -> Snapshot:
+        """Copy all series out at `now` (Unix nanoseconds); then drop those of forgotten services.
+
+        Services that are to be forgotten soon may be left for `later`: they are told of once then.
+        """
         now = max(now, self.last_collection)  # the wall clock may be set back; an interval may not
-        snapshot = Snapshot(now, tuple((one.descriptor, one.collect(now)) for one in self._every()))
+        later = later - self._leaving
+        snapshot = Snapshot(now, tuple((one.descriptor, one.collect(now, later)) for one in self._every()))
         self._drop_leaving()
         self.last_collection = now
         return snapshot

@@ -106,17 +106,20 @@ def test_exec_makes_another_service() -> None:
 def test_an_exited_process_is_kept_for_its_last_records() -> None:
     observed = Observed()
     service = observed.services.seen(notice())
+    assert observed.services.ended() == set()
     observed.services.exited(notice(kind=6))
     observed.services.exited(notice(kind=6))
     observed.services.exited(notice(process=4_000_009))
     observed.now = KEPT_SECONDS - 0.1
     observed.services.sweep()
+    assert observed.services.ended() == {service}
     assert observed.services.service_of(vantage()) is service
     assert observed.forgotten == []
     observed.now = KEPT_SECONDS
     observed.services.sweep()
     assert observed.forgotten == [service]
     assert len(observed.services) == 0
+    assert observed.services.ended() == set()
     assert observed.services.service_of(vantage()).name == "unknown_service"
 
 

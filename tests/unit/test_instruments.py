@@ -245,6 +245,18 @@ def test_forgotten_services_may_be_collected_ahead_of_the_others() -> None:
     assert instruments.collect_leaving(START + 11).instruments[0][1] == ()
 
 
+def test_what_is_left_for_later_is_told_of_then_or_once_it_is_forgotten() -> None:
+    instruments = Instruments(START)
+    counter = instruments.number("c", "1", "", Kind.COUNTER)
+    for one in (SHOP, CART):
+        counter.series(one, GET).add(1)
+    assert set(points(instruments.collect(START + 5, {SHOP}))) == {(CART, GET)}
+    instruments.forget(SHOP)
+    later = points(instruments.collect(START + 10, {SHOP}))
+    assert later[SHOP, GET].previous_time == START
+    assert set(points(instruments.collect(START + 15))) == {(CART, GET)}
+
+
 def test_a_forgotten_service_that_is_heard_of_again_stays() -> None:
     instruments = Instruments(START)
     instrument = instruments.histogram("h", "s", "", BOUNDS)
