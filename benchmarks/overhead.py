@@ -26,6 +26,7 @@ from integration.harness.books import since
 
 UNTRACED, CONTROL = "untraced", "untraced again"
 SPANS, METRICS_ONLY, BOTH_SIDES = "spans", "metrics only", "nginx and wrk traced"
+NO_NETWORK = "spans, without TCP's health, UDP, lookups and the network's part in requests"
 COLUMNS = (
     "series",
     "requests/s",
@@ -50,8 +51,8 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("nginx", servers.nginx, {SPANS: 0.85, METRICS_ONLY: 0.88, BOTH_SIDES: None}),
-    Scenario("nginx, Connection: close", servers.nginx, {SPANS: 0.97}, close=True),
+    Scenario("nginx", servers.nginx, {SPANS: 0.85, NO_NETWORK: None, METRICS_ONLY: 0.88, BOTH_SIDES: None}),
+    Scenario("nginx, Connection: close", servers.nginx, {SPANS: 0.97, NO_NETWORK: None}, close=True),
     Scenario("nginx over TLS", partial(servers.nginx, tls=True), {SPANS: None}),
     Scenario("uvicorn", servers.uvicorn, {SPANS: 0.97}),
     Scenario("node", servers.node, {SPANS: None}),
@@ -97,6 +98,12 @@ def configurations(server: Server) -> dict[str, Mapping[str, Any]]:
     selected = only_pids(server.pids)
     return {
         SPANS: selected,
+        NO_NETWORK: {
+            **selected,
+            "network": {"tcp": {"enabled": False}, "udp": False},
+            "dns": {"enabled": False},
+            "traces": {"network": False},
+        },
         METRICS_ONLY: {**selected, "traces": {"enabled": False}},
         BOTH_SIDES: only("nginx", "wrk"),
     }
