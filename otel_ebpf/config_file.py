@@ -7,7 +7,7 @@ load keeps the last and says nothing); the values are then checked by msgspec ag
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +17,10 @@ import yaml
 from msgspec import inspect
 
 from otel_ebpf import config_types
-from otel_ebpf.config import Config, ConfigError, InjectRule, Match, Rule
+from otel_ebpf.config import Config, ConfigError, InjectRule, Match
+from otel_ebpf.config_rules import ProcessRule, RouteRule
 from otel_ebpf.config_telemetry import listen_address
+from otel_ebpf.route_patterns import compile_pattern
 
 __all__ = ["load_file", "parse"]
 
@@ -199,7 +201,8 @@ def _rule_problems(config: Config) -> Iterator[Problem]:
         yield Problem(("discovery",), f"the rules name {len(ports)} ports; at most {PORTS_MAX} are allowed")
     if len({port for rule in config.traces.inject for port in rule.ports}) > PORTS_MAX:
         yield Problem(("traces", "inject"), f"the rules name more than {PORTS_MAX} ports")
-    rules: list[tuple[Steps, Rule | Match | InjectRule]] = []
+    yield from _route_problems(("routes", "rules"), config.routes.rules)
+    rules: list[tuple[Steps, ProcessRule | Match | InjectRule]] = []
     for name, listed in (("include", discovery.include), ("exclude", discovery.exclude)):
         rules += [(("discovery", name, number), rule) for number, rule in enumerate(listed)]
     rules += [(("traces", "inject", number), rule) for number, rule in enumerate(config.traces.inject)]
@@ -208,6 +211,15 @@ def _rule_problems(config: Config) -> Iterator[Problem]:
         if rule == type(rule)():
             keys = ", ".join(config_types.fields(config_types.struct_of(type(rule))))
             yield Problem(steps, f"the rule is empty and would match everything; give at least one of {keys}")
+
+
+def _route_problems(steps: Steps, rules: Sequence[RouteRule]) -> Iterator[Problem]:
+    for number, rule in enumerate(rules):
+        for place, pattern in enumerate(rule.patterns):
+            try:
+                compile_pattern(pattern)
+            except ValueError as error:
+                yield Problem((*steps, number, "patterns", place), str(error))
 
 
 def _line(root: yaml.Node, steps: Steps) -> int:

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from otel_ebpf.config import Discovery as Rules
-from otel_ebpf.config import Rule
+from otel_ebpf.config_rules import Rule
 from otel_ebpf.identity.model import Process
 from otel_ebpf.identity.traits import Traits
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from otel_ebpf.config import InjectRule, Match, NamingRule, Rule
+from otel_ebpf.config import InjectRule, Match, NamingRule
+from otel_ebpf.config_rules import ProcessRule
 from otel_ebpf.environment import parse_pairs
 from otel_ebpf.identity.command import interpreter_of
 from otel_ebpf.identity.model import Process
@@ -82,7 +83,7 @@ def by_rule(process: Process, rules: tuple[NamingRule, ...]) -> Name | None:
     return None
 
 
-def matches(rule: Match | Rule | InjectRule, process: Process) -> bool:
+def matches(rule: Match | ProcessRule | InjectRule, process: Process) -> bool:
     """Whether a rule's globs for the executable and the command line match."""
     if rule.executable is not None and not _executable_matches(rule.executable, process.executable):
         return False

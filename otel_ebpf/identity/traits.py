@@ -1,4 +1,4 @@
-"""What rules of discovery ask of a process, looked up when a rule asks for it, and once."""
+"""What rules ask of a process, looked up when a rule asks for it, and once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from otel_ebpf.config import Rule
+from otel_ebpf.config_rules import ProcessRule
 from otel_ebpf.identity.model import Container, Pod, Process
 from otel_ebpf.identity.naming import matches, unit_name
 from otel_ebpf.identity.owners import owner_name
@@ -27,7 +27,7 @@ class Traits:
         self._container = process.container or _NOWHERE
         self._pod = process.pod or _NO_POD
 
-    def fit(self, rule: Rule) -> bool:
+    def fit(self, rule: ProcessRule) -> bool:
         """Say whether a rule fits, but for its ports."""
         pids = (self._process.pid, self._process.visible_pid)
         if rule.pids and not any(pid in rule.pids for pid in pids):

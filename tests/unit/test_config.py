@@ -80,6 +80,10 @@ telemetry: {status_socket: "", metrics: false}
         ("discovery: {include: [{ports: [80, 0]}]}", ["discovery.include[0].ports[1]: 0 is not allowed"]),
         ("discovery: {include: [{executable: ''}]}", ["include[0].executable: ''", "1 to 1024 characters"]),
         ("capture: {ring_bytes: 8388607}", ["capture.ring_bytes: 8388607", "4194304 and 8388608"]),
+        (
+            "routes:\n  rules:\n  - patterns: [/a, users]",
+            ["f.yaml:3: routes.rules[0].patterns[1]:", "'users' must start with '/'"],
+        ),
         ("a: [", ["f.yaml:1:5: not YAML"]),
         ("capture:\n  rung: auto\n bad", ["f.yaml:3:2: not YAML"]),
         ("a: 2024-13-45", ["f.yaml: not YAML: month must be in 1..12"]),

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from otel_ebpf.config import Config, InjectRule, Match, NamingRule, RouteRule, Rule
+from otel_ebpf.config import Config, InjectRule, Match, NamingRule
 from otel_ebpf.config_file import parse
+from otel_ebpf.config_rules import RouteRule, Rule
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTED = ROOT / "configs" / "otel-ebpf.yaml"

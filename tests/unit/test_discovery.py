@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from identity_support import process
 
 from otel_ebpf.config import Discovery as Rules
-from otel_ebpf.config import Rule
+from otel_ebpf.config_rules import Rule
 from otel_ebpf.identity.discovery import Decision, Discovery, Verdict
 from otel_ebpf.identity.naming import matches
 from otel_ebpf.identity.process import read_process

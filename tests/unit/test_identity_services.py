@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from identity_support import notice, vantage
 
 from otel_ebpf.config import Discovery as Rules
-from otel_ebpf.config import Rule
+from otel_ebpf.config_rules import Rule
 from otel_ebpf.identity.discovery import Decision, Discovery, Verdict
 from otel_ebpf.identity.model import Process, Service
 from otel_ebpf.identity.process import read_process

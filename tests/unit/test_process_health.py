@@ -12,7 +12,7 @@ import pytest
 from identity_support import notice
 
 from otel_ebpf.config import Discovery as Rules
-from otel_ebpf.config import Rule
+from otel_ebpf.config_rules import Rule
 from otel_ebpf.identity.discovery import Discovery
 from otel_ebpf.identity.process import read_process
 from otel_ebpf.identity.resource import Resources

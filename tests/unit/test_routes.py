@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_ebpf.signals.route_rules import Rule, compile_pattern
+from otel_ebpf.route_patterns import compile_pattern
+from otel_ebpf.signals.route_rules import Rule
 from otel_ebpf.signals.route_segments import placeholder
 from otel_ebpf.signals.route_tree import DEEPEST, LONGEST_PATH, MOST_FANOUT, RouteTree, _Node
 from otel_ebpf.signals.routes import CACHED_PATHS, OVERFLOW, SAYS_NOTHING, Routes

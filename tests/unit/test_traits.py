@@ -7,8 +7,9 @@ import os
 import pytest
 from identity_support import process
 
-from otel_ebpf.config import ConfigError, Rule
+from otel_ebpf.config import ConfigError
 from otel_ebpf.config_file import parse
+from otel_ebpf.config_rules import Rule
 from otel_ebpf.identity.model import Container, Pod
 from otel_ebpf.identity.process import read_process
 from otel_ebpf.identity.traits import Traits
