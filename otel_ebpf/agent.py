@@ -22,8 +22,8 @@ from otel_ebpf.export.own import Own
 from otel_ebpf.export.pipeline import STOP_SECONDS, Pipeline
 from otel_ebpf.health import GRACE_SECONDS, Health, Pulse
 from otel_ebpf.identity.detectors import Detectors
-from otel_ebpf.identity.discovery import Discovery
-from otel_ebpf.identity.model import Attributes, Service
+from otel_ebpf.identity.discovery import Decision, Discovery
+from otel_ebpf.identity.model import Attributes, Process, Service
 from otel_ebpf.identity.naming import namers
 from otel_ebpf.identity.own_traces import OwnTraces
 from otel_ebpf.identity.resource import Resources, own_attributes
@@ -61,6 +61,7 @@ from otel_ebpf.kernel.ring_buffer import RingBuffer
 from otel_ebpf.kernel.tables import Tables
 from otel_ebpf.kernel.tcp_peers import TcpPeers
 from otel_ebpf.kernel.trace_ids import TraceIds
+from otel_ebpf.overrides import Overrides, leaves_out_tls, switched_on
 from otel_ebpf.placement import Placement
 from otel_ebpf.probing.watch import BY_PROCESS_MAX, Watch
 from otel_ebpf.protocols.stage import ProtocolStage
@@ -94,6 +95,8 @@ def attach_request(
     config: Config, ids: TraceIds, inject: Inject | None = None, metrics: bool = True
 ) -> Attach:
     """Return what the configuration asks of the attacher; `metrics` is whether any are exported."""
+    without_tls = leaves_out_tls(config)
+    config = switched_on(config)
     capture = config.capture
     return Attach(
         rung=None if capture.rung == "auto" else capture.rung,
@@ -108,7 +111,7 @@ def attach_request(
         dns=config.dns.enabled,
         dns_packets=config.dns.enabled and config.dns.packets,
         runtimes=bool(config.traces.runtimes) and config.traces.enabled,
-        tls_left_out=bool(config.tls.exclude_services),
+        tls_left_out=without_tls,
         started_threads=config.traces.started_threads,
         network_part=config.traces.network and config.traces.enabled,
         network_tcp=config.network.tcp.enabled and config.metrics.enabled and metrics,
@@ -158,7 +161,8 @@ class Agent:
         self.health = Health()
         self._pulse = Pulse("reads the kernel's records", GRACE_SECONDS)
         self.standings: tuple[Standing, ...] = ()
-        self._config = config
+        self._started_with = config
+        self._config = switched_on(config)
         self._environment = environment
         self._build_pipeline = build_pipeline
         self._attacher = attacher or Attacher()
@@ -183,7 +187,7 @@ class Agent:
         with ThreadPoolExecutor(1, "build") as beside:
             building = beside.submit(self._build_pipeline, self.ledger)
             inject = inject_request(self._config, self._sampler)
-            request = attach_request(self._config, self._ids, inject, self._exports_metrics)
+            request = attach_request(self._started_with, self._ids, inject, self._exports_metrics)
             attached = self._attacher.handle(request)
             pipeline = building.result()
         give_back_memory()
@@ -204,12 +208,15 @@ class Agent:
         timed = any(one.rung for one in self.standings if one.capability == STATISTICS)
         self._runs = ProgramRuns(attached.loaded if timed else ())
         self._tables.set_port_rules(self._discovery.port_rules())
+        self._own_traces = OwnTraces()
+        self._overrides = Overrides(self._started_with, self._sampler, self._own_traces, self._renewed)
         self._control = Control(
             self._attacher,
             self._tables,
             self._discovery,
-            self._config.tls.exclude_services,
-            Selection(self._config.traces.inject) if "inject_sockets" in attached.maps else None,
+            self._overrides.without_tls,
+            inject=Selection(self._config.traces.inject) if "inject_sockets" in attached.maps else None,
+            not_injected=self._overrides.apart,
         )
         self._ring = RingBuffer(attached.maps["records"], self._config.capture.ring_bytes)
         self._likenesses = Likenesses()
@@ -227,19 +234,18 @@ class Agent:
 
     def _make_stages(self, pipeline: Pipeline) -> None:
         config, environment = self._config, self._environment
-        own_traces = OwnTraces()
         self._resources.learn(self._detectors.take())
         self._services = Services(
             self._resources,
             self._discovery,
             namers(config.services),
-            decided=self._control.decided,
+            decided=self._decided,
             forgotten=self._forget,
             changed=self._likenesses.clear,
             shard=self._shard,
             surroundings=self._sources.surroundings(),
             wait_seconds=config.containers.wait_milliseconds / 1000,
-            own_traces=own_traces,
+            own_traces=self._own_traces,
         )
         instruments = Instruments(self.started, config.metrics.series_limit)
         counted = config.metrics.enabled and pipeline.wants_metrics
@@ -267,8 +273,7 @@ class Agent:
             self._likenesses.clear,
             config.dns.spans,
             config.traces.network,
-            own_traces.services if config.instrumented.traces == "leave" else frozenset(),
-            own_traces.services if config.instrumented.metrics == "leave" else frozenset(),
+            self._overrides.per_service,
             self._sources.peer_names,
         )
         self._intake = Intake(
@@ -279,7 +284,7 @@ class Agent:
             likenesses=self._likenesses,
             protocols=self._protocols,
             signals=self._signals,
-            own_traces=own_traces,
+            own_traces=self._own_traces,
         )
         own = config.telemetry.metrics and pipeline.wants_metrics
         self._collection = Collection(
@@ -438,7 +443,7 @@ class Agent:
         found: dict[tuple[Service, Attributes], int] = {}
         for process, start, request, encrypted, number in self._tables.take_active_requests():
             service = self._services.known(process, start)
-            if service is not None:
+            if service is not None and service not in self._overrides.per_service.unmeasured:
                 key = (service, active_attributes(request, tls=encrypted))
                 found[key] = found.get(key, 0) + number
         return found
@@ -449,18 +454,27 @@ class Agent:
         if (names := self._sources.peer_names) is not None and names.changed():
             self._signals.renamed()
 
+    def _decided(self, process: Process, service: Service, decision: Decision) -> None:
+        self._overrides.decide(process, service)
+        self._control.decided(process, service, decision)
+
+    def _renewed(self, service: Service) -> None:
+        self._signals.renew(service)
+
     def _forget(self, service: Service) -> None:
         self._signals.forget(service)
+        self._overrides.forget(service)
 
     def _reload(self, config: Config) -> None:
-        """Select and name by a new configuration; the rest of it is for the next start."""
+        """Select, name and override by a new configuration; the rest of it is for the next start."""
         discovery = Discovery(config.discovery)
         if discovery.only_pids(BY_PROCESS_MAX) != self._discovery.only_pids(BY_PROCESS_MAX):
             logger.warning("probes stay in the programs that they are in: start anew for others")
+        self._overrides.reload(config)
         self._services.reload(discovery, namers(config.services))
         self._discovery = discovery
         try:
-            self._control.reload(discovery, config.tls.exclude_services)
+            self._control.reload(discovery)
         except KernelError as error:
             logger.error("the new rules are in force in part: %s; name fewer ports in them", error)
             return

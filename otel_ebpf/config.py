@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from otel_ebpf.config_export import Export
+from otel_ebpf.config_overrides import OVERRIDES_MAX, Override
 from otel_ebpf.config_places import Containers, Kubernetes
 from otel_ebpf.config_rules import Glob, Port, RouteRule, Rules
 from otel_ebpf.config_telemetry import Telemetry
@@ -361,6 +362,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     services: Annotated[
         tuple[NamingRule, ...],
         Meta(max_length=1000, description="Names for services; the first rule that matches is used."),
+    ] = ()
+    overrides: Annotated[
+        tuple[Override, ...],
+        Meta(
+            max_length=OVERRIDES_MAX,
+            description="Settings of some processes, where they are not those of all the others.",
+        ),
     ] = ()
     containers: Annotated[
         Containers, Meta(description="Names, images and labels of containers, from who runs them.")

@@ -18,8 +18,10 @@ from msgspec import inspect
 
 from otel_ebpf import config_types
 from otel_ebpf.config import Config, ConfigError, InjectRule, Match
+from otel_ebpf.config_overrides import Override
 from otel_ebpf.config_rules import ProcessRule, RouteRule
 from otel_ebpf.config_telemetry import listen_address
+from otel_ebpf.environment import RATIO_SAMPLERS
 from otel_ebpf.route_patterns import compile_pattern
 
 __all__ = ["load_file", "parse"]
@@ -153,7 +155,10 @@ def _explain(message: str, values: object) -> Problem:
         known = config_types.fields(kind)
         unknown = [key for key in value if key not in known]
         if unknown:
-            return Problem((*steps, str(unknown[0])), _unknown_key(str(unknown[0]), list(known)))
+            words = _unknown_key(str(unknown[0]), list(known))
+            if kind.cls is ProcessRule and unknown[0] == "ports":
+                words = f"settings are those of a process, whichever its connections are: {words}"
+            return Problem((*steps, str(unknown[0])), words)
         missing = [name for name, field in known.items() if field.required and name not in value]
         if missing:
             allowed = config_types.allowed(known[missing[0]].type)
@@ -202,15 +207,31 @@ def _rule_problems(config: Config) -> Iterator[Problem]:
     if len({port for rule in config.traces.inject for port in rule.ports}) > PORTS_MAX:
         yield Problem(("traces", "inject"), f"the rules name more than {PORTS_MAX} ports")
     yield from _route_problems(("routes", "rules"), config.routes.rules)
+    for number, override in enumerate(config.overrides):
+        yield from _override_problems(("overrides", number), override)
     rules: list[tuple[Steps, ProcessRule | Match | InjectRule]] = []
     for name, listed in (("include", discovery.include), ("exclude", discovery.exclude)):
         rules += [(("discovery", name, number), rule) for number, rule in enumerate(listed)]
     rules += [(("traces", "inject", number), rule) for number, rule in enumerate(config.traces.inject)]
     rules += [(("services", number, "match"), rule.match) for number, rule in enumerate(config.services)]
+    rules += [(("overrides", number, "match"), one.match) for number, one in enumerate(config.overrides)]
     for steps, rule in rules:
         if rule == type(rule)():
             keys = ", ".join(config_types.fields(config_types.struct_of(type(rule))))
             yield Problem(steps, f"the rule is empty and would match everything; give at least one of {keys}")
+
+
+def _override_problems(steps: Steps, override: Override) -> Iterator[Problem]:
+    if override == Override(match=override.match):
+        known = "traces, metrics, tls, sampler, routes"
+        yield Problem(steps, f"the entry gives no setting; give at least one of {known}")
+    ratio = override.sampler_arg
+    if ratio is not None and override.sampler not in RATIO_SAMPLERS:
+        words = f"goes with a sampler of this entry that is one of {', '.join(RATIO_SAMPLERS)}"
+        yield Problem((*steps, "sampler_arg"), words)
+    if ratio is not None and ratio != ratio:  # noqa: PLR0124  nan, which is neither below nor above anything
+        yield Problem((*steps, "sampler_arg"), "nan is not allowed; allowed is a number from 0 to 1")
+    yield from _route_problems((*steps, "routes"), override.routes or ())
 
 
 def _route_problems(steps: Steps, rules: Sequence[RouteRule]) -> Iterator[Problem]:

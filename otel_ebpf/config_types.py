@@ -53,8 +53,8 @@ def allowed(kind: inspect.Type) -> str:
     match bare(kind):
         case inspect.BoolType():
             return "true or false"
-        case inspect.IntType(ge=least, le=most):
-            return f"a whole number from {least} to {most}"
+        case inspect.IntType(ge=least, le=most) | inspect.FloatType(ge=least, le=most) as figure:
+            return f"a {'whole ' * isinstance(figure, inspect.IntType)}number from {least} to {most}"
         case inspect.StrType(min_length=shortest, max_length=longest, pattern=pattern):
             return (
                 "text of the form name=glob"

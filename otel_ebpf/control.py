@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Set
 from typing import Final
 
 from otel_ebpf.identity.discovery import Decision, Discovery
@@ -32,18 +31,22 @@ class Control:
         attacher: Attacher,
         tables: Tables,
         discovery: Discovery,
-        without_tls: Sequence[str] = (),
+        without_tls: Set[Service] = frozenset(),
+        *,
         inject: Selection | None = None,
+        not_injected: Set[Service] = frozenset(),
     ) -> None:
-        """`without_tls` are globs for the names of services whose TLS is left out.
+        """`without_tls` are the services whose TLS is left out, settled before they are `decided` on.
 
-        `inject` says into whose requests a context is written, if it can be here.
+        `inject` says into whose requests a context is written, if it can be here, `not_injected` has services
+        into whose none is, whatever it says.
         """
         self._attacher = attacher
         self._tables = tables
         self._discovery = discovery
         self._without_tls = without_tls
         self._inject = inject
+        self._not_injected = not_injected
         self._restricted = not discovery.unrestricted
         self._ruleset = discovery.ruleset
         self._changed = False
@@ -59,7 +62,9 @@ class Control:
     def decided(self, process: Process, service: Service, decision: Decision) -> None:
         """Hand the kernel a decision on a process. Without rules there is nothing to hand."""
         left_out = LEFT_OUT_TLS if self.leaves_out_tls(service) else 0
-        inject = self._inject.rules_for(process, service.name) if self._inject else 0
+        inject = 0
+        if self._inject and service not in self._not_injected:
+            inject = self._inject.rules_for(process, service.name)
         if not self._restricted and not left_out and not inject:
             return
         self._changed |= self._tables.decide_process(
@@ -75,15 +80,14 @@ class Control:
 
     def leaves_out_tls(self, service: Service) -> bool:
         """Say whether what a service says by TLS is not wanted."""
-        return any(fnmatchcase(service.name, pattern) for pattern in self._without_tls)
+        return service in self._without_tls
 
-    def reload(self, discovery: Discovery, without_tls: Sequence[str]) -> None:
+    def reload(self, discovery: Discovery) -> None:
         """Go by other rules: the kernel asks anew about every process and every connection.
 
         Raises `KernelError` where there is no room for the ports that they name.
         """
         self._discovery = discovery
-        self._without_tls = without_tls
         self._restricted = True  # decisions by the old rules may stand until others are handed over
         self._tables.forget_decisions()
         self._tables.set_port_rules(discovery.port_rules())

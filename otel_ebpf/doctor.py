@@ -16,6 +16,7 @@ from otel_ebpf.kernel.attacher import Attacher
 from otel_ebpf.kernel.errors import KernelError
 from otel_ebpf.kernel.ladder import PAYLOAD
 from otel_ebpf.kernel.messages import Attach, Attached, Detach
+from otel_ebpf.overrides import switched_on
 from otel_ebpf.probing.scan import scan
 from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.status import ask, describe
@@ -86,6 +87,7 @@ def examine(config: Config) -> Report:
         told_of = (told["ledger"], told["tls"], told["runtimes"])
         others = {"injected": told.get("injected", {}), "dns": told["dns"]}
         return Report(int(told["pid"]), checks, capabilities, *told_of, **others)
+    config = switched_on(config)
     tls = scan(config.tls)
     attacher = Attacher()
     try:

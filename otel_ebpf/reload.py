@@ -16,6 +16,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from otel_ebpf.config import Config, ConfigError, load
+from otel_ebpf.overrides import needs_start
 
 __all__ = ["ConfigWatch", "waits_for_restart"]
 
@@ -30,7 +31,7 @@ class ConfigWatch:
 
     def __init__(self, path: Path | None, config: Config) -> None:
         self._path = path
-        self._config = config
+        self._config = self._started = config
         self._asked = False  # not an Event: a signal handler sets it, and takes no lock
         self._stopping = Event()
         self._changed: SimpleQueue[Config] = SimpleQueue()
@@ -86,7 +87,10 @@ class ConfigWatch:
         if config == self._config:
             logger.info("the configuration is what it was")
             return
-        if waiting := waits_for_restart(self._config, config):
+        waiting = waits_for_restart(self._config, config)
+        if needs_start(self._started, config):
+            waiting.append("overrides, for what is switched off at the start")
+        if waiting:
             logger.warning("changed, and used from the next start on: %s", ", ".join(waiting))
         self._config = config
         self._changed.put(config)
@@ -97,6 +101,7 @@ def waits_for_restart(before: Config, after: Config) -> list[str]:
     live = {
         "discovery": before.discovery,
         "services": before.services,
+        "overrides": before.overrides,
         "tls": replace(after.tls, exclude_services=before.tls.exclude_services),
     }
     compared = replace(after, **live)

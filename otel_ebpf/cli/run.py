@@ -47,8 +47,9 @@ logger = logging.getLogger("otel_ebpf")
 def command(path: Path | None, console: bool) -> None:
     """Observe this host and export what is seen.
 
-    Runs until SIGTERM or SIGINT; the rules of discovery are read again on SIGHUP, and when the file has
-    changed. Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the demanded rung cannot be had.
+    Runs until SIGTERM or SIGINT; rules of discovery, names and overrides are read again on SIGHUP, and when
+    the file has changed. Exit status: 0 stopped, 1 failed, 2 wrong configuration, 3 the demanded rung cannot
+    be had.
     """
     environment = read_environment(os.environ)
     os.environ.pop("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", None)  # the SDK waits for them when it is imported

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 
 from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.records import Role
@@ -42,10 +43,14 @@ def overhears_export(data: bytes) -> bool:
 
 
 class OwnTraces:
-    """Processes that export spans, and their `services`. One thread uses it."""
+    """Processes that export spans, and their `services`; `changed` is told of each that comes or goes.
+
+    One thread uses it.
+    """
 
     def __init__(self) -> None:
         self.services: set[Service] = set()
+        self.changed: Callable[[Service], None] = _nothing
         self._sends: OrderedDict[tuple[int, int], bool] = OrderedDict()  # False: passes on what it receives
 
     def exported(self, vantage: Vantage, service: Service) -> None:
@@ -53,10 +58,10 @@ class OwnTraces:
         key = (vantage.process, vantage.process_start)
         if vantage.role == Role.SERVER:
             self._sends[key] = False
-            self.services.discard(service)
+            self.forget(service)
         elif vantage.role == Role.CLIENT and key not in self._sends:
             self._sends[key] = True
-            self.services.add(service)
+            self._add(service)
             logger.info("%s (process %d) exports spans of its own", service.name, vantage.process)
             if len(self._sends) > KEPT:
                 self._sends.popitem(last=False)
@@ -64,9 +69,24 @@ class OwnTraces:
     def named(self, key: tuple[int, int], service: Service) -> None:
         """A process is of another service than before: more is known of it now."""
         if self._sends.get(key):
-            self.services.add(service)
+            self._add(service)
 
     def restarted(self, key: tuple[int, int], service: Service) -> None:
         """By exec the process is another program, and of another service."""
         self._sends.pop(key, None)
-        self.services.discard(service)
+        self.forget(service)
+
+    def forget(self, service: Service) -> None:
+        """A service has gone, or exports none."""
+        if service in self.services:
+            self.services.discard(service)
+            self.changed(service)
+
+    def _add(self, service: Service) -> None:
+        if service not in self.services:
+            self.services.add(service)
+            self.changed(service)
+
+
+def _nothing(_: Service) -> None:
+    """Stand in for a callback that nobody asked for."""

@@ -332,7 +332,7 @@ class Services:
             return
         del self._processes[service]
         del self._by_resource[service.resource]
-        self._own_traces.services.discard(service)
+        self._own_traces.forget(service)
         self._forgotten(service)
 
 

@@ -323,7 +323,7 @@ DESCRIPTIONS: tuple[Description, ...] = (
     Description("signal", "call", "filtered", "unsampled",
         "Calls whose span the sampler dropped; the metrics have them."),
     Description("signal", "call", "filtered", "traces_off",
-        "Calls that made no span because traces are switched off, or left to a service that makes its own."),
+        "Calls that made no span: traces are off, for all or their service, or left to that service."),
     Description("signal", "call", "dropped", "role_unknown",
         "Calls of a connection whose role TCP did not settle: neither a server's nor a client's signal."),
     Description("signal", "call", "dropped", "failed",

@@ -21,6 +21,7 @@ from otel_ebpf.kernel.vantage import Vantage
 from otel_ebpf.protocols.calls import Call
 from otel_ebpf.signals import names
 from otel_ebpf.signals.endpoints import address_text, url_host
+from otel_ebpf.signals.per_service import PerService
 from otel_ebpf.signals.sampling import Sampler
 from otel_ebpf.signals.span import NO_ATTRIBUTES, Span, SpanKind, SpanTemplate
 
@@ -43,12 +44,18 @@ _TCP: Final = NetworkTransportValues.TCP.value
 class Connects:
     """Takes first calls. One thread uses it. Never raises.
 
-    `clock`, `sampler` and `emit` are those of the `SignalStage`.
+    All it is made of is the `SignalStage`'s.
     """
 
     def __init__(
-        self, shard: Shard, clock: Callable[[], int], sampler: Sampler, emit: Callable[[Span], None] | None
+        self,
+        shard: Shard,
+        clock: Callable[[], int],
+        sampler: Sampler,
+        emit: Callable[[Span], None] | None,
+        per_service: PerService,
     ) -> None:
+        self._per_service = per_service
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
@@ -58,12 +65,13 @@ class Connects:
 
     def called(self, call: Call, service: Service) -> None:
         """Take a call whose record has `Capture.CONNECTED`, once its own span has left."""
-        if self._emit is None or type(call.record) is not Exchange:
+        if self._emit is None or type(call.record) is not Exchange or service in self._per_service.untraced:
             return
         counts = self._counts
         counts[_SEEN] += 1
         try:
-            if not self._sample(call.trace_id, call.parent_id, call.trace_flags, call.context_source):
+            sample = self._per_service.samplers.get(service, self._sample)
+            if not sample(call.trace_id, call.parent_id, call.trace_flags, call.context_source):
                 counts[_UNSAMPLED] += 1
                 return
             self._emit(self._span(call, call.record, service))

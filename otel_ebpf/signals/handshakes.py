@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from otel_ebpf.identity.model import Service
@@ -25,6 +25,7 @@ from otel_ebpf.protocols.calls import Call
 from otel_ebpf.protocols.claims import connection_key
 from otel_ebpf.protocols.tls_hello import parse_client_hello
 from otel_ebpf.signals.handshake_shape import HandshakeShapes, failure_of
+from otel_ebpf.signals.per_service import PerService, Sample
 from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.sampling import NO_PARENT, Sampler
 from otel_ebpf.signals.span import NO_ATTRIBUTES, Span, SpanTemplate
@@ -67,8 +68,8 @@ class _Waiting(NamedTuple):
 class Handshakes:
     """Takes handshakes, and the first calls behind them. One thread uses it. Never raises.
 
-    `clock`, `sampler`, `metrics` and `emit` are those of the `SignalStage`. `server_names` has the name
-    that a client asked for, by `connection_key`, where there is one.
+    `clock`, `sampler`, `metrics`, `emit` and `per_service` are those of the `SignalStage`. `server_names` has
+    the name that a client asked for, by `connection_key`, where there is one.
     """
 
     def __init__(  # noqa: PLR0917 (as a stage is given them)
@@ -79,9 +80,9 @@ class Handshakes:
         metrics: RequestMetrics | None,
         emit: Callable[[Span], None] | None,
         waiting: int = WAITING,
-        self_traced: Set[Service] = frozenset(),
+        per_service: PerService | None = None,
     ) -> None:
-        self._self_traced = self_traced
+        self._per_service = per_service or PerService()
         self.server_names: OrderedDict[int, str] = OrderedDict()
         self._counts = shard.counts
         self._clock = clock
@@ -144,7 +145,7 @@ class Handshakes:
         name = parse_client_hello(record.request).server_name
         if name and not failed:
             self._remember(connection_key(record), name)
-        if self._emit is None or service in self._self_traced:
+        if self._emit is None or service in self._per_service.untraced:
             return _NO_SPAN
         template = self._shapes.template(service, record, name, failed)
         waiting = _Waiting(template, record.time, end)
@@ -169,16 +170,21 @@ class Handshakes:
         self._counts[_NO_CALL] += 1
 
     def _child(self, waiting: _Waiting, call: Call) -> int:
-        flags, source = call.trace_flags, call.context_source
-        if not self._sample(call.trace_id, call.parent_id, flags, source):
+        flags, source, service = call.trace_flags, call.context_source, waiting.template.service
+        if service in self._per_service.untraced:  # it was not yet, at the handshake
+            return _NO_SPAN
+        if not self._sample_of(service)(call.trace_id, call.parent_id, flags, source):
             return _UNSAMPLED
         return self._leave(waiting, call.trace_id, call.span_id, flags & _RANDOM | _SAMPLED)
 
     def _root(self, waiting: _Waiting) -> int:
         trace_id = os.urandom(16)
-        if not self._sample(trace_id, NO_PARENT, 0, _ROOT):
+        if not self._sample_of(waiting.template.service)(trace_id, NO_PARENT, 0, _ROOT):
             return _UNSAMPLED
         return self._leave(waiting, trace_id, b"", _SAMPLED)
+
+    def _sample_of(self, service: Service) -> Sample:
+        return self._per_service.samplers.get(service, self._sample)
 
     def _leave(self, waiting: _Waiting, trace_id: bytes, parent: bytes, flags: int) -> int:
         template, start, end = waiting

@@ -43,6 +43,7 @@ from otel_ebpf.signals.network_part import NetworkPart
 from otel_ebpf.signals.outcome import failure
 from otel_ebpf.signals.peers import Peers
 from otel_ebpf.signals.redaction import Redaction
+from otel_ebpf.signals.route_rules import RouteRules
 from otel_ebpf.signals.routes import Routes, ServiceRoutes
 from otel_ebpf.signals.sampling import NO_PARENT
 from otel_ebpf.signals.span import NO_ATTRIBUTES, Span, SpanTemplate
@@ -97,7 +98,7 @@ class HttpSpans:
 
     `rerouted` is called when plans that were settled are so no longer. `server_names` has the name that a
     client asked for in its TLS handshake, by `connection_key`; `answers` the names of its lookups;
-    `peer_names` those of who answers where.
+    `peer_names` those of who answers where; `own_routes` are rules of a service's own.
     """
 
     def __init__(  # noqa: PLR0917 (as the stage gives them)
@@ -109,8 +110,10 @@ class HttpSpans:
         server_names: Mapping[int, str] = MappingProxyType({}),
         answers: Answers | None = None,
         peer_names: PeerNames | None = None,
+        own_routes: Mapping[Service, RouteRules] = MappingProxyType({}),
     ) -> None:
         self._routes = routes
+        self._own_routes = own_routes
         self._redaction = redaction
         self._rerouted = rerouted
         self._methods = {method: method for method in known_methods}
@@ -127,6 +130,15 @@ class HttpSpans:
         """Drop what is remembered of a service that has gone."""
         self._services.pop(service, None)
 
+    def renew(self, service: Service) -> None:
+        """The service's own routes, or whether its series are wanted, may be others now."""
+        state = self._services.get(service)
+        if state is not None:
+            self._routes.renew(state.routes, service.name, self._own_routes.get(service))
+            state.plans.clear()
+            state.shapes.clear()  # they hold series
+        self._rerouted()
+
     def renamed(self) -> None:
         """What peers are called has changed."""
         for state in self._services.values():
@@ -140,7 +152,9 @@ class HttpSpans:
             return None
         state = self._services.get(service)
         if state is None:
-            state = self._services[service] = _ServiceState(self._routes.of(service.name))
+            state = self._services[service] = _ServiceState(
+                self._routes.of(service.name, self._own_routes.get(service))
+            )
         request, status, _, _ = value
         if error or not status or how == _RESET:
             return self._make(service, state, call, value)

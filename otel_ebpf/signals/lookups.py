@@ -9,7 +9,7 @@ Books (`Shard`): signal_lookup_seen = _span + _unsampled + _no_span + _discovery
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from otel_ebpf.identity.model import Attributes, Service
@@ -20,6 +20,7 @@ from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.endpoints import address_text
 from otel_ebpf.signals.instruments import HistogramSeries, Instrument, Instruments, Kind, NumberSeries
 from otel_ebpf.signals.lookup_names import FORWARD, error_of, question_of
+from otel_ebpf.signals.per_service import PerService
 from otel_ebpf.signals.recent_lookups import RecentLookups
 from otel_ebpf.signals.request_metrics import SECONDS_BOUNDS
 from otel_ebpf.signals.sampling import NO_PARENT, Sampler
@@ -70,9 +71,9 @@ class Lookups:
         all_spans: bool = True,
         answers: Answers | None = None,
         recent: RecentLookups | None = None,
-        self_traced: Set[Service] = frozenset(),
+        per_service: PerService | None = None,
     ) -> None:
-        self._self_traced = self_traced
+        self._per_service = per_service or PerService()
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
@@ -137,11 +138,12 @@ class Lookups:
             if instrument is not None and number:
                 instrument.series(service, _name_server(record)).add(number)
         source = record.context_source
-        if self._emit is None or service in self._self_traced:
+        if self._emit is None or service in self._per_service.untraced:
             return _NO_SPAN
         if not (self._all or source & ~_DECIDED == _SERVED):
             return _NO_SPAN
-        if not self._sample(record.trace_id, record.parent_id, record.trace_flags, source):
+        sample = self._per_service.samplers.get(service, self._sample)
+        if not sample(record.trace_id, record.parent_id, record.trace_flags, source):
             return _UNSAMPLED
         self._emit(self._span(record, shape.template, duration))
         return _SPAN

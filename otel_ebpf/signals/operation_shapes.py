@@ -6,6 +6,7 @@ socket its path.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final, NamedTuple
 
 from opentelemetry.semconv.attributes.network_attributes import NetworkTransportValues
@@ -42,12 +43,18 @@ class OperationShape(NamedTuple):
 class OperationShapes:
     """Shapes by what they follow from; bounded, and emptied when full.
 
-    Without `instruments` none has durations; `peer_names` is who answers where, if that is to be told.
+    Without `instruments` none has durations, nor do those of services that are `unmeasured` when they are
+    made; `peer_names` is who answers where, if that is to be told.
     """
 
     def __init__(
-        self, instruments: Instruments | None, answers: Answers, peer_names: PeerNames | None = None
+        self,
+        instruments: Instruments | None,
+        answers: Answers,
+        peer_names: PeerNames | None = None,
+        unmeasured: Set[Service] = frozenset(),
     ) -> None:
+        self._unmeasured = unmeasured
         self._instruments = instruments
         self._answers = answers
         self._peer_names = peer_names
@@ -78,6 +85,11 @@ class OperationShapes:
         """Drop what is remembered of a service that has gone."""
         for key in [one for one in self._known if one[0] is service]:
             del self._known[key]
+
+    def drop(self, service: Service) -> None:
+        """Give up the service's series."""
+        for declared in self._declared.values():
+            declared.drop(service)
 
     def _make(
         self, service: Service, record: Exchange | Piece, value: Operation, error: str, name: str
@@ -111,7 +123,7 @@ class OperationShapes:
     def _series(
         self, service: Service, attributes: Attributes, duration: Duration | None
     ) -> HistogramSeries | None:
-        if self._instruments is None or duration is None:
+        if self._instruments is None or duration is None or service in self._unmeasured:
             return None
         declared = self._declared.get(duration)
         if declared is None:

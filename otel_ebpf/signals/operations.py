@@ -6,7 +6,7 @@ Books: those of the `SignalStage`, which has counted the call as seen.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Set
+from collections.abc import Callable
 
 from otel_ebpf.identity.model import Service
 from otel_ebpf.identity.peer_names import PeerNames
@@ -16,6 +16,7 @@ from otel_ebpf.protocols.calls import Call
 from otel_ebpf.signals.answers import Answers
 from otel_ebpf.signals.network_part import NetworkPart
 from otel_ebpf.signals.operation_shapes import OperationShape, OperationShapes
+from otel_ebpf.signals.per_service import PerService
 from otel_ebpf.signals.request_metrics import UNPARENTED, RequestMetrics
 from otel_ebpf.signals.sampling import NO_PARENT, Sampler
 from otel_ebpf.signals.span import NO_ATTRIBUTES, Span
@@ -51,8 +52,7 @@ class Operations:
         metrics: RequestMetrics | None,
         emit: Callable[[Span], None] | None,
         answers: Answers,
-        self_traced: Set[Service],
-        self_measured: Set[Service],
+        per_service: PerService,
         peer_names: PeerNames | None,
     ) -> None:
         self._counts = shard.counts
@@ -60,10 +60,9 @@ class Operations:
         self._sample = sampler.sample
         self._metrics = metrics
         self._emit = emit
-        self._self_traced = self_traced
-        self._self_measured = self_measured
+        self._per_service = per_service
         instruments = metrics.instruments if metrics is not None else None
-        self._shapes = OperationShapes(instruments, answers, peer_names)
+        self._shapes = OperationShapes(instruments, answers, peer_names, per_service.unmeasured)
         self._complained = False
 
     def called(self, call: Call, service: Service, network: NetworkPart | None) -> None:
@@ -86,20 +85,25 @@ class Operations:
         """Drop what is remembered of a service that has gone."""
         self._shapes.forget(service)
 
+    def drop(self, service: Service) -> None:
+        """The service's series end: they are not wanted any more."""
+        self._shapes.drop(service)
+
     def _take(self, call: Call, service: Service, network: NetworkPart | None) -> int:
         """Return the entry that the call counts in."""
         shape = self._shapes.of(call, service)
         duration = max(call.end - call.start, 0)
         source = call.context_source
-        if self._metrics is not None and service not in self._self_measured:
+        if self._metrics is not None and service not in self._per_service.unmeasured:
             if shape.durations is not None:
                 shape.durations.record(duration / 1e9)
                 self._counts[_AGGREGATED] += 1
             if source in UNPARENTED and call.record.vantage.role != _SERVER:
                 self._metrics.unparented(service, source)
-        if self._emit is None or service in self._self_traced:
+        if self._emit is None or service in self._per_service.untraced:
             return _SPANS_OFF
-        if not self._sample(call.trace_id, call.parent_id, call.trace_flags, source):
+        sample = self._per_service.samplers.get(service, self._sample)
+        if not sample(call.trace_id, call.parent_id, call.trace_flags, source):
             return _UNSAMPLED
         self._emit(self._span(call, shape, duration, network))
         return _SPAN

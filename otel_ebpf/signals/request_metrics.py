@@ -184,6 +184,14 @@ class RequestMetrics:
         if self.active_requests:
             self._active.series(service, attributes).set(value)
 
+    def drop(self, service: Service) -> None:
+        """The series of the service's requests end at once: they are not wanted any more."""
+        self._serving.discard(service)
+        for one in (*self._server, *self._client):
+            one.drop(service)
+        for number in (self._active, self._unparented):
+            number.drop(service)
+
     def forget(self, service: Service) -> None:
         """The service has gone: its series are exported once more, and then dropped."""
         self._serving.discard(service)

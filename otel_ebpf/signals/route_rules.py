@@ -57,6 +57,10 @@ class ServiceRules:
     def __init__(self, patterns: Sequence[tuple[_FullMatch, str]]) -> None:
         self._patterns = tuple(patterns)
 
+    def before(self, others: ServiceRules) -> ServiceRules:
+        """Return these and then others."""
+        return ServiceRules((*self._patterns, *others._patterns))
+
     def match(self, path: str) -> str:
         """Return the first pattern that `path` fits, "" for none."""
         for fullmatch, pattern in self._patterns:

@@ -38,9 +38,18 @@ class Routes:
         self._learn = learn
         self._limit = limit
 
-    def of(self, service: str) -> ServiceRoutes:
-        """Return the routes of the service of that name, none learned yet."""
-        return ServiceRoutes(self._rules.of(service), RouteTree(self._limit) if self._learn else None)
+    def of(self, service: str, own: RouteRules | None = None) -> ServiceRoutes:
+        """Return the routes of the service of that name, none learned yet. `own` rules of it come first."""
+        tree = RouteTree(self._limit) if self._learn else None
+        return ServiceRoutes(self._rules_of(service, own), tree)
+
+    def renew(self, routes: ServiceRoutes, service: str, own: RouteRules | None) -> None:
+        """Have the routes of a service go by other rules of its own. What was learned stays."""
+        routes.renew(self._rules_of(service, own))
+
+    def _rules_of(self, service: str, own: RouteRules | None) -> ServiceRules:
+        rules = self._rules.of(service)
+        return own.of(service).before(rules) if own is not None else rules
 
 
 class ServiceRoutes:
@@ -50,6 +59,11 @@ class ServiceRoutes:
         self.cache: dict[str, str] = {}
         self._rules = rules
         self._tree = tree
+
+    def renew(self, rules: ServiceRules) -> None:
+        """Go by other rules."""
+        self._rules = rules
+        self.cache.clear()
 
     def settled(self, path: str) -> bool:
         """Whether `path`, just looked for, stays what it is until the next merge."""

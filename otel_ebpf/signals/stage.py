@@ -11,7 +11,7 @@ these what the metrics have. Connections, TLS handshakes and lookups of names ha
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from otel_ebpf.identity.model import Service
@@ -26,6 +26,7 @@ from otel_ebpf.signals.handshakes import Handshakes
 from otel_ebpf.signals.http import HttpSpans, Plan
 from otel_ebpf.signals.lookups import Lookups
 from otel_ebpf.signals.operations import Operations
+from otel_ebpf.signals.per_service import PerService
 from otel_ebpf.signals.recent_lookups import RecentLookups
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import UNPARENTED, RequestMetrics
@@ -72,8 +73,8 @@ class SignalStage:
     `Known` is so no longer: routes that were found before have become others. `handshakes` is to be told
     of TLS handshakes, and of connections that have ended, `lookups` of names that were looked up, of which
     `lookup_spans` says which make spans (`dns.spans`). `network` is whether spans tell of the network's part
-    (`traces.network`). Of services that are `self_traced` none are made, and the requests of those that are
-    `self_measured` are in no metric. `peer_names` is who answers where, if that is to be told.
+    (`traces.network`). `per_service` is what is not the same for all of them. `peer_names` is who answers
+    where, if that is to be told.
     """
 
     def __init__(  # noqa: PLR0917 (a stage is given its neighbours in the order of the way)
@@ -88,29 +89,28 @@ class SignalStage:
         rerouted: Callable[[], None] = _nothing,
         lookup_spans: str = "all",
         network: bool = True,
-        self_traced: Set[Service] = frozenset(),
-        self_measured: Set[Service] = frozenset(),
+        per_service: PerService | None = None,
         peer_names: PeerNames | None = None,
     ) -> None:
-        self._self_traced = self_traced
-        self._self_measured = self_measured
+        self._per_service = per_service = per_service or PerService()
         self._counts = shard.counts
         self._clock = clock
         self._sample = sampler.sample
-        self.handshakes = Handshakes(shard, clock, sampler, metrics, emit, self_traced=self_traced)
-        self._connects = Connects(shard, clock, sampler, emit)
+        network_metrics = metrics if per_service.measures_network else None
+        self.handshakes = Handshakes(shard, clock, sampler, network_metrics, emit, per_service=per_service)
+        self._connects = Connects(shard, clock, sampler, emit, per_service)
         self._recent = RecentLookups()
         answers = Answers()
         self.lookups = Lookups(
             shard,
             clock,
             sampler,
-            metrics.instruments if metrics is not None else None,
+            network_metrics.instruments if network_metrics is not None else None,
             emit if lookup_spans != "none" else None,
             lookup_spans == "all",
             answers,
             self._recent,
-            self_traced,
+            per_service,
         )
         self._http = HttpSpans(
             routes,
@@ -119,10 +119,9 @@ class SignalStage:
             server_names=self.handshakes.server_names,
             answers=answers,
             peer_names=peer_names,
+            own_routes=per_service.routes,
         )
-        self._operations = Operations(
-            shard, clock, sampler, metrics, emit, answers, self_traced, self_measured, peer_names
-        )
+        self._operations = Operations(shard, clock, sampler, metrics, emit, answers, per_service, peer_names)
         self._plan = self._http.plan
         self._span = self._http.span
         self._metrics = metrics
@@ -181,7 +180,7 @@ class SignalStage:
             part = (rtt, rtt_min, first_byte, waited, retransmits, looked_up, accepted)
             self._operations.called(call, service, part if self._network else None)
         made = record.flags & _CONNECTED and not accepted
-        if made and service not in self._self_traced:
+        if made:
             self._connects.called(call, service)
         if record.flags & _TLS:
             self.handshakes.called(call)
@@ -201,7 +200,8 @@ class SignalStage:
         record = self._metrics.record if self._metrics is not None else None
         unparented = self._metrics.unparented if self._metrics is not None else _nothing
         offset, told, network = self._clock(), self._network, None
-        self_traced, self_measured = self._self_traced, self._self_measured  # mostly empty
+        per_service = self._per_service
+        untraced, unmeasured, samplers = per_service.untraced, per_service.unmeasured, per_service.samplers
         for (
             known, start, answered, end, request_bytes, response_bytes,
             waited, rtt, rtt_min, retransmits, accepted, address, port,
@@ -212,7 +212,7 @@ class SignalStage:
                 duration = end - start
                 if duration < 0:  # noqa: PLR1730 (max() costs a call): nothing came after the first byte
                     duration = 0
-                if record is not None and not (self_measured and plan.shape.service in self_measured):
+                if record is not None and not (unmeasured and plan.shape.service in unmeasured):
                     body = request_bytes - request_head
                     record(
                         plan.shape, duration, body if body < bound else bound, response_bytes - response_head
@@ -220,9 +220,11 @@ class SignalStage:
                     counts[_AGGREGATED] += 1
                     if source in UNPARENTED and plan.shape.kind == _CLIENT:
                         unparented(plan.shape.service, source)
-                if emit is None or (self_traced and plan.shape.service in self_traced):
+                if emit is None or (untraced and plan.shape.service in untraced):
                     counts[_SPANS_OFF] += 1
-                elif sample(trace_id, parent_id, flags, source):
+                elif (samplers.get(plan.shape.service, sample) if samplers else sample)(
+                    trace_id, parent_id, flags, source
+                ):
                     begun = start + offset
                     context = (trace_id, span_id, parent_id, flags, source)
                     if told:
@@ -241,6 +243,14 @@ class SignalStage:
         self._http.renamed()
         self._operations.renamed()
 
+    def renew(self, service: Service) -> None:
+        """What `per_service` says of a service is not what it was: of one that is unmeasured, series end."""
+        self._http.renew(service)
+        self._operations.forget(service)
+        if self._metrics is not None and service in self._per_service.unmeasured:
+            self._metrics.drop(service)
+            self._operations.drop(service)
+
     def forget(self, service: Service) -> None:
         """The service has gone: drop what is remembered of it, once its metrics are collected."""
         self._http.forget(service)
@@ -252,7 +262,8 @@ class SignalStage:
 
     def _lost(self, record: Exchange | Piece, service: Service) -> None:
         """Count what the connection lost; once for a record, though a piece may hold many calls."""
-        if self._metrics is not None and record is not self._last_lossy:
+        measured = self._metrics is not None and service not in self._per_service.unmeasured
+        if self._metrics is not None and measured and record is not self._last_lossy:
             self._last_lossy = record
             self._metrics.lost(service, record.lost)
 

@@ -15,6 +15,7 @@ from otel_ebpf.kernel.vantage import Vantage
 from otel_ebpf.protocols.calls import Call, HttpCall, HttpRequest
 from otel_ebpf.signals.http import HttpSpans
 from otel_ebpf.signals.instruments import Instruments
+from otel_ebpf.signals.per_service import PerService
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.routes import Routes
@@ -185,6 +186,7 @@ class Bench:
         lookup_spans: str = "all",
         network: bool = True,
         peer_names: PeerNames | None = None,
+        per_service: PerService | None = None,
     ) -> None:
         self.ledger = Ledger()
         self.spans: list[Span] = []
@@ -200,6 +202,7 @@ class Bench:
             lookup_spans=lookup_spans,
             network=network,
             peer_names=peer_names,
+            per_service=per_service,
         )
 
     def counts(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from otel_ebpf.config import Config, ConfigError, load
 from otel_ebpf.config_file import PORTS_MAX, SIZE_MAX, parse
+from otel_ebpf.environment import SAMPLERS
 
 
 def error_of(text: str) -> str:
@@ -84,6 +85,39 @@ telemetry: {status_socket: "", metrics: false}
             "routes:\n  rules:\n  - patterns: [/a, users]",
             ["f.yaml:3: routes.rules[0].patterns[1]:", "'users' must start with '/'"],
         ),
+        (
+            "overrides:\n- match: {service: a, ports: [80]}\n  traces: false",
+            [
+                "f.yaml:2: overrides[0].match.ports: settings are those of a process",
+                "(keys here: executable,",
+            ],
+        ),
+        (
+            "overrides: [{match: {service: a}}]",
+            ["overrides[0]: the entry gives no setting; give at least one"],
+        ),
+        ("overrides: [{match: {}, tls: false}]", ["overrides[0].match: the rule is empty"]),
+        ("overrides: [{tls: false}]", ["overrides[0]: the key match is missing; it is a mapping"]),
+        (
+            "overrides: [{match: {service: a}, sampler: none}]",
+            ["overrides[0].sampler: 'none'", "allowed is one of always_off, always_on,"],
+        ),
+        (
+            "overrides: [{match: {service: a}, sampler: traceidratio, sampler_arg: 1.5}]",
+            ["overrides[0].sampler_arg: 1.5 is not allowed; allowed is a number from 0 to 1"],
+        ),
+        (
+            "overrides: [{match: {service: a}, sampler: traceidratio, sampler_arg: .nan}]",
+            ["overrides[0].sampler_arg: nan is not allowed; allowed is a number from 0 to 1"],
+        ),
+        (
+            "overrides: [{match: {service: a}, sampler: always_on, sampler_arg: 0.5}]",
+            ["overrides[0].sampler_arg: goes with a sampler", "traceidratio, parentbased_traceidratio"],
+        ),
+        (
+            "overrides: [{match: {service: a}, routes: [{patterns: ['/{a']}]}]",
+            ["overrides[0].routes[0].patterns[0]: route pattern '/{a'", "'{a' is not understood"],
+        ),
         ("a: [", ["f.yaml:1:5: not YAML"]),
         ("capture:\n  rung: auto\n bad", ["f.yaml:3:2: not YAML"]),
         ("a: 2024-13-45", ["f.yaml: not YAML: month must be in 1..12"]),
@@ -102,6 +136,26 @@ def test_an_error_says_where_what_and_what_is_allowed(text: str, expected: list[
     message = error_of(text)
     for part in expected:
         assert part in message
+
+
+def test_overrides_are_read() -> None:
+    first, second = parse("""
+overrides:
+  - {match: {namespace: sales, pod_labels: ["app=till*"]}, traces: false, metrics: true, tls: false}
+  - {match: {owner: shop}, sampler: parentbased_traceidratio, sampler_arg: 1, routes: [{patterns: [/a]}]}
+""").overrides
+    assert (first.match.namespace, first.match.pod_labels) == ("sales", ("app=till*",))
+    assert (first.traces, first.metrics, first.tls) == (False, True, False)
+    assert (first.sampler, first.sampler_arg, first.routes) == (None, None, None)
+    assert (second.traces, second.sampler, second.sampler_arg) == (None, "parentbased_traceidratio", 1.0)
+    assert second.routes is not None
+    assert second.routes[0].patterns == ("/a",)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_overrides_know_every_sampler(sampler: str) -> None:
+    (entry,) = parse(f"overrides: [{{match: {{service: a}}, sampler: {sampler}}}]").overrides
+    assert entry.sampler == sampler
 
 
 def test_the_kernels_bit_sets_bound_the_rules() -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from otel_ebpf.config import Config, InjectRule, Match, NamingRule
 from otel_ebpf.config_file import parse
+from otel_ebpf.config_overrides import Override
 from otel_ebpf.config_rules import RouteRule, Rule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,7 @@ def test_the_examples_are_valid_and_show_every_key_of_their_items() -> None:
         Rule: set().union(*raw["discovery"]["include"]),
         NamingRule: set().union(*raw["services"]),
         Match: set(raw["services"][0]["match"]),
+        Override: set().union(*raw["overrides"]),
         RouteRule: set().union(*raw["routes"]["rules"]),
         InjectRule: set().union(*raw["traces"]["inject"]),
     }

@@ -23,10 +23,12 @@ from otel_ebpf.kernel.records import EXCHANGE, WIRE_VERSION, Capture, ContextSou
 from otel_ebpf.kernel.vantage import START, STOP, VANTAGE, Vantage
 from otel_ebpf.protocols.stage import ProtocolStage
 from otel_ebpf.signals.instruments import Instruments
+from otel_ebpf.signals.per_service import PerService
 from otel_ebpf.signals.redaction import Redaction
 from otel_ebpf.signals.request_metrics import RequestMetrics
+from otel_ebpf.signals.route_rules import RouteRules, Rule
 from otel_ebpf.signals.routes import Routes
-from otel_ebpf.signals.sampling import make_sampler
+from otel_ebpf.signals.sampling import AlwaysOff, make_sampler
 from otel_ebpf.signals.span import Span
 from otel_ebpf.signals.stage import SignalStage
 
@@ -85,6 +87,7 @@ class Way(Agent):
         watch: Any = type("Watch", (), {"handshake": lambda *_: None})()
         self._protocols = ProtocolStage(shard, IDS, control, lambda *_: None)
         self._instruments = Instruments(0)
+        self.per_service = PerService()
         self._signals = SignalStage(
             shard,
             lambda: 10**18,
@@ -94,6 +97,7 @@ class Way(Agent):
             RequestMetrics(self._instruments),
             self.spans.append,
             self._likenesses.clear,
+            per_service=self.per_service,
         )
         self._intake = Intake(
             shard,
@@ -365,3 +369,23 @@ records = st.builds(
 @given(st.lists(records, max_size=12))
 def test_whatever_comes_both_ways_are_the_same(given_records: list[Exchange]) -> None:
     assert_same(given_records)
+
+
+def test_what_holds_for_a_service_alone_holds_for_what_is_known_again() -> None:
+    """Its routes once they are told of, and at once whether there are spans, metrics, and which."""
+    way = Way()
+    way.take(followed(), followed())
+    way.per_service.routes[SHOP] = RouteRules([Rule(None, ["/{one}"])])
+    way._signals.renew(SHOP)
+    assert way.take(followed(), followed()) == 1
+    assert [span.template.name for span in way.spans[2:]] == ["GET /{one}"] * 2
+    way.per_service.samplers[SHOP] = AlwaysOff().sample
+    assert way.take(followed()) == 1
+    assert way.ledger.totals()[Entry.SIGNAL_UNSAMPLED] == 1
+    way.per_service.untraced.add(SHOP)
+    way.per_service.unmeasured.add(SHOP)
+    before = way.ledger.totals()[Entry.SIGNAL_AGGREGATED]
+    assert way.take(followed()) == 1
+    assert way.ledger.totals()[Entry.SIGNAL_SPANS_OFF] == 1
+    assert way.ledger.totals()[Entry.SIGNAL_AGGREGATED] == before
+    assert len(way.spans) == 4

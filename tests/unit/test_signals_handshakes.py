@@ -30,6 +30,8 @@ from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.records import Capture, Close, ContextSource, End, Exchange, Kind, Role, Transport
 from otel_ebpf.signals import handshakes, names
 from otel_ebpf.signals.instruments import HistogramPoint
+from otel_ebpf.signals.per_service import PerService
+from otel_ebpf.signals.sampling import AlwaysOff
 from otel_ebpf.signals.span import Span, SpanKind
 
 TLS = int(Capture.TLS)
@@ -71,8 +73,14 @@ def first_call(http: Any = None, **changes: Any) -> Any:
 class Bench(signals_support.Bench):
     """The same, for handshakes."""
 
-    def __init__(self, sampler: str = "", metrics: bool = True, traces: bool = True) -> None:
-        super().__init__(sampler, metrics, traces)
+    def __init__(
+        self,
+        sampler: str = "",
+        metrics: bool = True,
+        traces: bool = True,
+        per_service: PerService | None = None,
+    ) -> None:
+        super().__init__(sampler, metrics, traces, per_service=per_service)
         self.handshakes = self.stage.handshakes
 
     def seen(self, one: Exchange, of: Service | None = SHOP) -> None:
@@ -428,3 +436,27 @@ def test_whatever_comes_nothing_raises_and_the_books_balance(given_: list[Any], 
     for span in bench.internal():
         assert span.end >= span.start
         assert set(attributes(span)) <= names.ATTRIBUTES
+
+
+def test_a_service_without_spans_has_none_of_handshakes() -> None:
+    """Nor of one that was seen while there were some; the metric goes on."""
+    per_service = PerService()
+    bench = Bench(per_service=per_service)
+    bench.seen(handshake())
+    per_service.untraced.add(SHOP)
+    bench.stage.call(first_call(), SHOP)
+    bench.seen(handshake())
+    bench.seen(failed())
+    assert not bench.spans
+    assert bench.counts() == {"seen": 3, "no_span": 3}
+    assert sum(sum(point.value.counts) for point in bench.durations()) == 3
+
+
+def test_a_service_s_own_sampler_decides_on_its_handshakes() -> None:
+    bench = Bench(per_service=PerService(samplers={SHOP: AlwaysOff().sample}))
+    for of in (SHOP, service("till", 2)):
+        bench.seen(handshake(), of)
+        bench.stage.call(first_call(), of)
+        bench.seen(failed(), of)
+    assert {span.template.service.name for span in bench.internal()} == {"till"}
+    assert bench.counts() == {"seen": 4, "span": 2, "unsampled": 2}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import signals_support
-from signals_support import BOOT_TO_UNIX, CLIENT, SECOND, SHOP, attributes, ipv4
+from signals_support import BOOT_TO_UNIX, CLIENT, SECOND, SHOP, attributes, ipv4, service
 
 from otel_ebpf.identity.model import Service
 from otel_ebpf.kernel.records import ContextSource, Lookup, LookupCall
@@ -15,6 +15,8 @@ from otel_ebpf.protocols.dns_lookups import TIMED_OUT
 from otel_ebpf.signals import names
 from otel_ebpf.signals.instruments import HistogramPoint, NumberPoint
 from otel_ebpf.signals.lookup_names import name_text
+from otel_ebpf.signals.per_service import PerService
+from otel_ebpf.signals.sampling import AlwaysOff
 
 MS = 1_000_000
 LOOPBACK6 = bytes(15) + b"\1"
@@ -224,3 +226,14 @@ def test_what_is_kept_is_bounded_and_goes_with_the_service(monkeypatch: pytest.M
     bench.stage.forget(SHOP)
     assert not bench.stage.lookups._shapes
     assert CLIENT
+
+
+def test_a_service_without_spans_has_none_of_lookups() -> None:
+    """The metric goes on; and who has a sampler of its own goes by that."""
+    till = service("till", 2)
+    bench = Bench(per_service=PerService(untraced={SHOP}, samplers={till: AlwaysOff().sample}))
+    for of in (SHOP, till, service("other", 3)):
+        bench.seen(lookup(), of)
+    assert [span.template.service.name for span in bench.spans] == ["other"]
+    assert bench.counts() == {"seen": 3, "span": 1, "unsampled": 1, "no_span": 1}
+    assert sum(sum(point.value.counts) for point in bench.durations()) == 3

@@ -6,10 +6,24 @@ import errno
 from typing import Any
 
 import pytest
-from signals_support import BOOT_TO_UNIX, CLIENT, SECOND, SERVER, SHOP, UNIX, Bench, attributes, call, record
+from signals_support import (
+    BOOT_TO_UNIX,
+    CLIENT,
+    SECOND,
+    SERVER,
+    SHOP,
+    UNIX,
+    Bench,
+    attributes,
+    call,
+    record,
+    service,
+)
 
 from otel_ebpf.kernel.records import Capture, ContextSource, End, Role, Transport
 from otel_ebpf.protocols.calls import Call, Duration, Operation
+from otel_ebpf.signals.per_service import PerService
+from otel_ebpf.signals.sampling import AlwaysOff
 from otel_ebpf.signals.span import SpanKind
 
 ASKED = Duration("client.duration", "What clients wait.", (0.1, 1.0))
@@ -123,3 +137,29 @@ def test_nothing_is_kept_of_a_service_that_has_gone() -> None:
     assert points(bench, ASKED.name)  # collected once more
     assert not points(bench, ASKED.name)
     assert not bench.stage._operations._shapes._known
+
+
+def test_what_is_not_the_same_for_all_services() -> None:
+    """One without spans, one without metrics, one with a sampler of its own."""
+    quiet, uncounted, unsampled = (service(name, 1) for name in ("quiet", "uncounted", "unsampled"))
+    per_service = PerService({quiet}, {uncounted}, {unsampled: AlwaysOff().sample})
+    bench = Bench(per_service=per_service)
+    for one in (quiet, uncounted, unsampled):
+        bench.stage.call(operated(), one)
+    assert [span.template.service.name for span in bench.spans] == ["uncounted"]
+    assert [point.service.name for point in points(bench, ASKED.name)] == ["quiet", "unsampled"]
+    assert bench.counts() == {"seen": 3, "aggregated": 2, "span": 1, "unsampled": 1, "spans_off": 1}
+
+
+def test_series_end_when_they_are_not_wanted_any_more_and_begin_anew() -> None:
+    per_service = PerService()
+    bench = Bench(per_service=per_service)
+    bench.stage.call(operated(), SHOP)
+    per_service.unmeasured.add(SHOP)
+    bench.stage.renew(SHOP)
+    bench.stage.call(operated(), SHOP)
+    assert not points(bench, ASKED.name)
+    per_service.unmeasured.discard(SHOP)
+    bench.stage.renew(SHOP)
+    bench.stage.call(operated(), SHOP)
+    assert [sum(point.value.counts) for point in points(bench, ASKED.name)] == [1]
