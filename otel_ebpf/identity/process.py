@@ -74,20 +74,25 @@ class ProcDirectory:
 
     def read_below_root(self, path: str, limit: int) -> bytes:
         """Return at most `limit` bytes of a regular file below the process's own root."""
+        file = self.open_below_root(path)
+        return _read_and_close(file, limit) if file >= 0 else b""
+
+    def open_below_root(self, path: str) -> int:
+        """Return a descriptor of a regular file below the process's own root; -1 for none."""
         try:
             root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._descriptor)
         except OSError:
-            return b""
+            return -1
         try:
             file = os.open(path.lstrip("/"), _READ, dir_fd=root)
         except (OSError, ValueError):  # ValueError: a NUL in the path
-            return b""
+            return -1
         finally:
             os.close(root)
         if not stat.S_ISREG(os.fstat(file).st_mode):
             os.close(file)
-            return b""
-        return _read_and_close(file, limit)
+            return -1
+        return file
 
     def link(self, name: str) -> str:
         """Return where a link of the directory points (exe, cwd)."""

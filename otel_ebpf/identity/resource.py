@@ -147,6 +147,8 @@ class Resources:
             found[names.PROCESS_CREATION_TIME] = created
         if runtime.name:
             found[names.PROCESS_RUNTIME_NAME] = runtime.name
+        if runtime.version:
+            found[names.PROCESS_RUNTIME_VERSION] = _printable(runtime.version)
         return found
 
     def _wall_time(self, start: int) -> str:

@@ -21,10 +21,15 @@ _GO_NOTE = re.compile(rb"\x04\0\0\0....\x04\0\0\0Go\0\0", re.DOTALL)
 
 
 class Runtime(NamedTuple):
-    """`telemetry.sdk.language` ("unknown" where nothing tells) and `process.runtime.name` ("" for none)."""
+    """What a process is written in and run by.
+
+    `telemetry.sdk.language` ("unknown" where nothing tells), `process.runtime.name` and
+    `process.runtime.version` ("" for none).
+    """
 
     language: str
     name: str = ""
+    version: str = ""
 
 
 UNKNOWN = Runtime("unknown")

@@ -28,6 +28,7 @@ from otel_ebpf.identity.own_traces import OwnTraces
 from otel_ebpf.identity.process import open_process, process_of, read_process
 from otel_ebpf.identity.resource import Resources
 from otel_ebpf.identity.runtime import runtime_of
+from otel_ebpf.identity.runtime_versions import RuntimeVersions
 from otel_ebpf.identity.surroundings import Surroundings
 from otel_ebpf.identity.waiting import Key, Waiting
 from otel_ebpf.kernel.ledger import Entry, Shard
@@ -96,6 +97,7 @@ class Services:
         self._own_traces = own_traces or OwnTraces()
         shard = shard or Shard()
         self._waiting = Waiting(surroundings or Surroundings(), wait_seconds, clock, shard)
+        self._versions = RuntimeVersions()
         self._resources = resources
         self._discovery = discovery
         self._order = tuple(namers() if order is None else order)
@@ -277,7 +279,7 @@ class Services:
         key = (process.pid, process.start)
         self._stale.discard(key)
         process, waits = self._waiting.take(process)
-        runtime = runtime_of(process)
+        runtime = self._versions.complete(process, runtime_of(process))
         name = name_of(process, self._order)
         resource = self._resources.of(process, name, runtime)
         service = self._by_resource.get(resource)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from otel_ebpf.kernel.binaries import build_info, prefixes, stepping, symbols
 from otel_ebpf.kernel.binaries.errors import BinaryError
 from otel_ebpf.kernel.binaries.gnu_hash import GnuHash
-from otel_ebpf.kernel.binaries.image import Image
+from otel_ebpf.kernel.binaries.image import MOST_WORK, Image
 
 _HEADER = Struct("<4sBB10x2xH12xQQ6x5H")
 _SEGMENT = Struct("<IIQQQQQQ")
@@ -90,9 +90,9 @@ class Section(NamedTuple):
 class Elf:
     """An ELF file, open for reading. A context manager."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Open it and read its headers. Raises `BinaryError`."""
-        self.image = Image(path)
+    def __init__(self, path: str | Path, work: int = MOST_WORK) -> None:
+        """Open it and read its headers; `work` bounds all that is read and searched. Raises `BinaryError`."""
+        self.image = Image(path, work)
         self.loads: list[Segment] = []
         self.dynamic: Segment | None = None
         self.thread_local = 0

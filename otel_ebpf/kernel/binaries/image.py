@@ -18,7 +18,7 @@ from otel_ebpf.kernel.errors import PASSING, KernelError
 _PIECE = 1 << 18
 _LARGEST_READ = 1 << 26
 _CALL = 1 << 10
-_MOST_WORK = 3 << 28
+MOST_WORK = 3 << 28
 """In bytes read and, for each needle, searched: 0.3 s of ordinary bytes, 1 s of the worst. Ten names in
 Node's 12 MiB of them take a tenth of it. By counting and not by the clock: a busy host changes nothing."""
 _MOST_FOUND = 1 << 16
@@ -27,9 +27,10 @@ _MOST_FOUND = 1 << 16
 class Image:
     """A regular file, open for reading. `close` it."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Open it. Raises `BinaryError` when it cannot be, or is a pipe, a device, a folder.
+    def __init__(self, path: str | Path, work: int = MOST_WORK) -> None:
+        """Open it, to be read and searched for at most `work`.
 
+        Raises `BinaryError` when it cannot be, or is a pipe, a device, a folder.
         Raises `KernelError` when no file could be opened now, which says nothing of this one.
         """
         try:
@@ -39,7 +40,7 @@ class Image:
             if isinstance(error, OSError) and error.errno in PASSING:
                 raise KernelError(f"cannot be opened now: {error}", error.errno) from error
             raise BinaryError(f"cannot be opened: {error}") from error
-        self._left = _MOST_WORK
+        self._left = work
         status = os.fstat(self._file)
         self.size = status.st_size
         if not stat.S_ISREG(status.st_mode):
