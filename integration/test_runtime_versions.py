@@ -12,7 +12,7 @@ import pytest
 
 from integration.conftest import Traced
 from integration.harness import servers
-from integration.harness.build import java_class
+from integration.harness.build import go_installed, java_class
 from integration.harness.measured import drive
 from integration.harness.ports import free_port
 from integration.harness.rungs import RUNGS
@@ -74,6 +74,17 @@ def test_each_runtime(start_agent: Callable[..., Traced], tmp_path: Path) -> Non
             (span,) = traced.backend.expect(1, port=server.port, kind=SERVER, quiet=0)
         told = {key: span.resource.get(f"process.runtime.{key}") for key in ("name", "version")}
         assert told == {"name": name, "version": version()}, language
+
+
+def test_the_version_of_a_go_program(start_agent: Callable[..., Traced], tmp_path: Path) -> None:
+    """Installed by its version, as `service.version`; the name is the executable's all the same."""
+    traced = start_agent(RUNG)
+    program = go_installed(servers.SERVERS / "go_server", "example.com/shop/till", "v1.4.2", tmp_path)
+    port = free_port()
+    with servers.serving([program, str(port)], port, "till"):
+        drive(port, ["/"])
+        (span,) = traced.backend.expect(1, port=port, kind=SERVER)
+    assert (span.service, span.resource.get("service.version")) == ("till", "v1.4.2")
 
 
 @pytest.mark.fast

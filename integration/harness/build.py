@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 
 from integration.guest.archive import cached
@@ -63,6 +64,33 @@ def go_program(source: Path) -> Path:
         },
     )
     return target
+
+
+def go_installed(source: Path, module: str, version: str, target: Path) -> Path:
+    """Have the go command install the module in `source` under another name, from a proxy, as users do."""
+    at = target / "proxy" / module / "@v"
+    at.mkdir(parents=True)
+    definition = f"module {module}\n\ngo 1.16\n"
+    (at / "list").write_text(f"{version}\n")
+    (at / f"{version}.info").write_text(f'{{"Version": "{version}"}}')
+    (at / f"{version}.mod").write_text(definition)
+    with zipfile.ZipFile(at / f"{version}.zip", "w") as archive:
+        archive.writestr(f"{module}@{version}/go.mod", definition)
+        for file in source.glob("*.go"):
+            archive.write(file, f"{module}@{version}/{file.name}")
+    places = {
+        "GOPROXY": (target / "proxy").as_uri(),
+        "GOBIN": str(target),
+        "GOMODCACHE": str(target / "cache"),
+    }
+    built = {
+        "GOFLAGS": "-modcacherw",
+        "GOSUMDB": "off",
+        "GOCACHE": str(cache("go-build")),
+        "CGO_ENABLED": "0",
+    }
+    _run("go", "install", f"{module}@{version}", directory=target, environment={**places, **built})
+    return target / module.rpartition("/")[2]
 
 
 @functools.cache

@@ -81,8 +81,8 @@ class Resources:
     """Makes resources. `added` is the agent's own OTEL_RESOURCE_ATTRIBUTES, which goes on every one.
 
     Who wins, where two say the same: what is observed of the process (process.*, telemetry.*), then
-    what the process declares itself, then its pod and container, then `added`, then the host. `added`
-    never names a service.
+    what the process declares itself, then its pod and container, then the version that its program was built
+    with, then `added`, then the host. `added` never names a service.
     """
 
     def __init__(
@@ -110,6 +110,8 @@ class Resources:
         """Return the whole resource of one process. Never raises; what is unknown is left out."""
         found: dict[str, AttributeValue] = dict(self._host)
         found.update(self._added)
+        if runtime.program:
+            found[service.SERVICE_VERSION] = _printable(runtime.program)
         found.update((k, v) for k, v in place_attributes(process) if not k.startswith(_OBSERVED))
         for declared, value in declared_attributes(process).items():
             key = clean_name(declared)

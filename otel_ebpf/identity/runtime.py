@@ -24,12 +24,13 @@ class Runtime(NamedTuple):
     """What a process is written in and run by.
 
     `telemetry.sdk.language` ("unknown" where nothing tells), `process.runtime.name` and
-    `process.runtime.version` ("" for none).
+    `process.runtime.version` ("" for none). `program` is the version that the program itself was built with.
     """
 
     language: str
     name: str = ""
     version: str = ""
+    program: str = ""
 
 
 UNKNOWN = Runtime("unknown")

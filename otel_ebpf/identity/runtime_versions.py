@@ -1,4 +1,4 @@
-"""Which version of its runtime a process is in: by the files that it runs, of which nothing is run.
+"""Which version of its runtime, and of itself, a process is: by the files that it runs; none is run for that.
 
 Each executable is looked into once, by the reader's thread: 0.1 to 3 ms where the file is in memory, as what
 is searched is bounded. From then on each process costs an open and a stat more, 10 us to 150 us for the rest.
@@ -20,6 +20,7 @@ from otel_ebpf.identity.model import Process
 from otel_ebpf.identity.process import ProcDirectory, open_process
 from otel_ebpf.identity.runtime import MAPS_BYTES, Runtime
 from otel_ebpf.kernel.binaries import BinaryError, Elf, build_info
+from otel_ebpf.kernel.binaries.image import Image
 from otel_ebpf.kernel.errors import KernelError
 
 __all__ = ["RuntimeVersions"]
@@ -40,7 +41,7 @@ class RuntimeVersions:
     """Versions by executable, of the last `FILES_KEPT`. For one thread."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[_File, str] = OrderedDict()
+        self._known: OrderedDict[_File, _Told] = OrderedDict()
 
     def complete(self, process: Process, runtime: Runtime) -> Runtime:
         """Return a process's runtime with its version, where that can be told. Never raises.
@@ -59,25 +60,37 @@ class RuntimeVersions:
         if file < 0:
             return runtime
         try:
-            return runtime._replace(version=self._version(_Files(proc, file), runtime.name))
+            told = self._told(_Files(proc, file), runtime.name)
+            return runtime._replace(version=told.runtime, program=told.program)
         except (OSError, KernelError):  # no more files may be open: that says nothing of this one
             return runtime
         finally:
             os.close(file)
 
-    def _version(self, files: _Files, name: str) -> str:
+    def _told(self, files: _Files, name: str) -> _Told:
         about = os.fstat(files.executable)
         key = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size, name)
         known = self._known.get(key)
         if known is None:
-            try:
-                known = _FINDERS[name](files)
-            except BinaryError:  # broken, of another machine, or too much to look through
-                known = ""
-            self._known[key] = known
+            program = _go_module if name == "go" else None
+            known = self._known[key] = _Told(_tried(_FINDERS[name], files), _tried(program, files))
             if len(self._known) > FILES_KEPT:
                 self._known.popitem(last=False)
         return known
+
+
+class _Told(NamedTuple):
+    """Versions of the runtime and of the program, "" for unknown."""
+
+    runtime: str
+    program: str
+
+
+def _tried(find: Callable[[_Files], str] | None, files: _Files) -> str:
+    try:
+        return find(files) if find is not None else ""
+    except BinaryError:  # broken, of another machine, or too much to look through
+        return ""
 
 
 class _Files(NamedTuple):
@@ -205,9 +218,17 @@ def _dotnet(files: _Files) -> str:
 
 
 def _go(files: _Files) -> str:
+    return _built(files, build_info.version)
+
+
+def _go_module(files: _Files) -> str:
+    return _built(files, build_info.module_version)
+
+
+def _built(files: _Files, told: Callable[[Image, int], str]) -> str:
     with files.elf() as elf:
         place = build_info.find(elf) if elf is not None else None
-        return build_info.version(elf.image, place) if elf is not None and place is not None else ""
+        return told(elf.image, place) if elf is not None and place is not None else ""
 
 
 _FINDERS: dict[str, Callable[[_Files], str]] = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from identity_support import process
 
 from otel_ebpf import __version__
-from otel_ebpf.identity.model import Process
+from otel_ebpf.identity.model import Pod, Process
 from otel_ebpf.identity.naming import Name
 from otel_ebpf.identity.process import ProcDirectory, read_process
 from otel_ebpf.identity.resource import Resources, host_attributes, own_attributes
@@ -82,6 +82,22 @@ def test_who_wins() -> None:
     assert (found["service.name"], found["process.pid"]) == ("shop", 4_000_000)
     assert found["telemetry.sdk.name"] == "otel-ebpf"
     assert found["service.instance.id"] != "all"
+
+
+def test_the_version_of_a_service() -> None:
+    """What it says itself, then its pod, then what it was built with; last what is said of all."""
+    resources = Resources(added=(("service.version", "all"),), host=HOST, boot_id="b")
+    built, other = Runtime("go", "go", "go1.23.5", "v1.4.2"), Runtime("go", "go", "go1.23.5")
+    pod = Pod("1", "till", labels={"app.kubernetes.io/version": "3.4"})
+    own = {"OTEL_RESOURCE_ATTRIBUTES": "service.version=mine"}
+    for runtime, facts, version in (
+        (other, {}, "all"),
+        (built, {}, "v1.4.2"),
+        (built, {"pod": pod}, "3.4"),
+        (built, {"pod": pod, "environment": own}, "mine"),
+    ):
+        found = dict(resources.of(process("till", **facts), Name("till"), runtime))
+        assert (found["service.version"], found["process.runtime.version"]) == (version, "go1.23.5")
 
 
 def test_of_the_host() -> None:

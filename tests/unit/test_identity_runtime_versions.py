@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +62,24 @@ def go_program() -> Path:
     return target
 
 
+@functools.cache
+def go_of_a_version(version: str) -> Path:
+    """Install the same from a module proxy, as users do."""
+    proxy, cache, target = (folder() / "proxy" / name for name in ("module", "cache", version))
+    module, at = "example.com/shop/told", proxy / "example.com" / "shop" / "told" / "@v"
+    at.mkdir(parents=True, exist_ok=True)
+    (at / "list").write_text(f"{version}\n")
+    (at / f"{version}.info").write_text(json.dumps({"Version": version}))
+    (at / f"{version}.mod").write_text(f"module {module}\n\ngo 1.18\n")
+    with zipfile.ZipFile(at / f"{version}.zip", "w") as archive:
+        archive.writestr(f"{module}@{version}/go.mod", f"module {module}\n\ngo 1.18\n")
+        archive.writestr(f"{module}@{version}/main.go", _GO)
+    built = {"GOCACHE": str(Path(gettempdir()) / f"go-build-{os.getuid()}"), "GOTOOLCHAIN": "local"}
+    places = {"GOPROXY": proxy.as_uri(), "GOSUMDB": "off", "GOMODCACHE": str(cache), "GOBIN": str(target)}
+    run("go", "install", "-modcacherw", f"{module}@{version}", GOFLAGS="", **built, **places)
+    return target / "told"
+
+
 @contextmanager
 def running(*words: str | Path) -> Iterator[tuple[int, str]]:
     """Run a program that says its version; yield its pid, and that."""
@@ -105,6 +125,16 @@ def test_go() -> None:
     with running(go_program()) as (pid, told):
         assert told.startswith("go1.")
         assert version_of(pid) == told
+
+
+def test_a_go_program_s_own_version() -> None:
+    """Of one that was installed by its version; one that was built in a folder has none."""
+    for path, version in ((go_of_a_version("v1.4.2"), "v1.4.2"), (go_program(), "")):
+        with running(path) as (pid, told):
+            found = read_process(pid)
+            assert found is not None
+            runtime = RuntimeVersions().complete(found, runtime_of(found))
+        assert runtime == Runtime("go", "go", told, version)
 
 
 def test_of_what_is_no_runtime_nothing_is_said() -> None:
