@@ -48,7 +48,7 @@ class Process:
     pid: int
     start: int
     parent: int
-    executable: str  # path, or the last component where no more is known
+    executable: str  # path, or the last component where no more is known; "" where nothing is
     command_line: tuple[str, ...]
     user: int  # real user id, -1 where unknown
     environment: dict[str, str] = field(repr=False)  # OTEL_* only: nothing else is kept
@@ -58,6 +58,7 @@ class Process:
     directory: str = ""  # working directory as the process sees it, "" where unknown
     container: Container | None = None
     pod: Pod | None = None
+    command: str = ""  # what the kernel calls it (comm), only where the executable is not known
 
 
 @dataclass(frozen=True, slots=True, eq=False)

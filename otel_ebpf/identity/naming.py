@@ -53,14 +53,18 @@ def namers(rules: Iterable[NamingRule] = ()) -> list[tuple[str, Namer]]:
 
 
 def name_of(process: Process, order: Iterable[tuple[str, Namer]]) -> Name:
-    """Return the first name that any namer gives, cleaned; its namespace may come from the process."""
+    """Return the first name that any namer gives, cleaned; its namespace may come from the process.
+
+    Where none does, the name says so, with what the kernel calls the process.
+    """
     declared = clean_name(declared_attributes(process).get("service.namespace", ""))
     for _, namer in order:
         found = namer(process)
         name = clean_name(found.name) if found else ""
         if found and name:
             return Name(name, declared or clean_name(found.namespace))
-    return Name(UNKNOWN_NAME, declared)
+    command = clean_name(process.command)
+    return Name(f"{UNKNOWN_NAME}:{command}" if command else UNKNOWN_NAME, declared)
 
 
 def declared_attributes(process: Process) -> dict[str, str]:

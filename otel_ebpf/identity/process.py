@@ -147,7 +147,7 @@ def read_process(pid: int, start: int | None = None, *, host_pid: int = 0) -> Pr
             return None
         status = _status(proc.read("status"))
         command_line = _arguments(proc.read("cmdline", ARGUMENTS_BYTES))
-        executable = proc.link("exe") or _invoked_as(command_line, proc.read("comm"))
+        executable = proc.link("exe") or _invoked_as(command_line)
         return Process(
             pid=host_pid or pid,
             start=ticks * TICK_NS if start is None else start,
@@ -160,22 +160,24 @@ def read_process(pid: int, start: int | None = None, *, host_pid: int = 0) -> Pr
             namespace_pid=_number(status.get(b"NSpid", b"").split()[-1:]),
             visible_pid=pid,
             directory=proc.link("cwd"),
+            command="" if executable else _text(proc.read("comm")).strip(),
         )
 
 
 def process_from_record(record: ProcessSeen) -> Process:
     """Return what the kernel's record alone says: all there is of a process that has gone."""
     arguments = _arguments(record.arguments)
-    executable = _text(record.executable.partition(b"\0")[0])
+    executable = _text(record.executable.partition(b"\0")[0]) or _invoked_as(arguments)
     return Process(
         pid=record.process,
         start=record.process_start,
         parent=record.parent,
-        executable=executable or _invoked_as(arguments, record.command.partition(b"\0")[0]),
+        executable=executable,
         command_line=arguments,
         user=record.user,
         environment=_environment(record.environment),
         cgroup=choose([_nested(names) for names in (record.unified, record.controlled) if names]),
+        command="" if executable else _text(record.command.partition(b"\0")[0]).strip(),
     )
 
 
@@ -190,12 +192,13 @@ def process_of(record: ProcessSeen) -> Process:
     if found is None:
         return told
     name = os.path.basename(found.executable).encode()[:EXECUTABLE_IN_RECORD]
-    same = not record.executable or name == record.executable.partition(b"\0")[0]
+    same = not record.executable or not name or name == record.executable.partition(b"\0")[0]
+    executable = (found.executable if same else "") or told.executable
     return Process(
         pid=record.process,
         start=record.process_start,
         parent=record.parent or found.parent,
-        executable=found.executable if same else told.executable,
+        executable=executable,
         command_line=(found.command_line if same else ()) or told.command_line,
         user=found.user if same else told.user,
         environment=(found.environment if same else {}) or told.environment,
@@ -203,6 +206,7 @@ def process_of(record: ProcessSeen) -> Process:
         namespace_pid=found.namespace_pid,
         visible_pid=found.visible_pid,
         directory=found.directory,
+        command="" if executable else found.command or told.command,
     )
 
 
@@ -228,10 +232,14 @@ def _number(fields: Iterable[bytes], unknown: int = 0) -> int:
     return next((int(field) for field in fields if field.isdigit()), unknown)
 
 
-def _invoked_as(arguments: tuple[str, ...], command: bytes) -> str:
-    """Return what stands for the executable where its path cannot be read: argv[0], unless it is a title."""
+def _invoked_as(arguments: tuple[str, ...]) -> str:
+    """Return what stands for the executable where its path cannot be read: argv[0], unless it is a title.
+
+    Not what the kernel calls the process: any thread may give itself that name, and kernel threads have no
+    executable at all.
+    """
     first = arguments[0] if arguments else ""
-    return first if first and " " not in first else _text(command).strip()
+    return "" if " " in first else first
 
 
 def _arguments(raw: bytes) -> tuple[str, ...]:

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from identity_support import process
+from identity_support import notice, process
 
 from otel_ebpf.config import Match, NamingRule
 from otel_ebpf.identity.command import INTERPRETERS
 from otel_ebpf.identity.model import Container, Pod
 from otel_ebpf.identity.names import directory_name
 from otel_ebpf.identity.naming import Name, name_of, namers, unit_name
-from otel_ebpf.identity.process import read_process
+from otel_ebpf.identity.process import process_of, read_process
 
 
 def named(command: str, executable: str = "", directory: str = "") -> str:
@@ -237,6 +237,22 @@ def test_the_order() -> None:
     assert name_of(process(*command, executable="/usr/bin/python3.11"), namers()) == Name("shop")
     assert name_of(process(executable="/usr/bin/python3.11"), namers()) == Name("python")
     assert name_of(process(executable=""), namers()) == Name("unknown_service")
+
+
+def test_what_has_no_executable_says_that_it_is_unknown() -> None:
+    """A process that has ended and was not waited for yet: the kernel's name of it is all that is left."""
+    with subprocess.Popen(["/bin/true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        ended = read_process(child.pid)
+        told = notice(executable=b"", arguments=b"", command=b"kworker/0:1")
+    assert ended is not None
+    assert name_of(ended, namers()).name == "unknown_service:true"
+    assert name_of(process_of(told), namers()).name == "unknown_service:kworker/0:1"
+    titled = process("shop: worker 1", executable="", command="shop")
+    assert name_of(titled, namers()).name == "unknown_service:shop"
+    assert name_of(process(executable="", command="\0\n"), namers()).name == "unknown_service"
+    rule = NamingRule(match=Match(executable="true"), name="guessed")
+    assert name_of(ended, namers([rule])).name == "unknown_service:true"
 
 
 def test_an_executable_in_memory_is_named_by_its_arguments() -> None:

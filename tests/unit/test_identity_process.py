@@ -126,6 +126,8 @@ def test_a_zombies_program_is_taken_from_the_record() -> None:
             command=b"true",
         )
         found = process_of(told)
+    assert (start.executable, start.command) == ("", "true")
+    assert (found.executable, found.command) == ("/opt/shop", "")
     assert found.command_line == ("/opt/shop", "--fast")
     assert found.visible_pid == child.pid
 
@@ -151,7 +153,8 @@ def test_a_process_that_is_gone_is_what_its_record_says() -> None:
     assert (found.visible_pid, found.directory, found.cgroup) == (0, "", "")
     assert process_from_record(told._replace(executable=b"")).executable == "/opt/shop"
     titled = told._replace(executable=b"", arguments=b"shop: worker 1\0\0\0")
-    assert process_from_record(titled).executable == "shop"
+    bare = process_from_record(titled)
+    assert (bare.executable, bare.command) == ("", "shop")
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300), st.binary(max_size=16))
