@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.build import CLIENTS
+from integration.harness.build import CLIENTS, SERVERS, go_program
 from integration.harness.conversation import Conversation
 from integration.harness.measured import drive, new_mark
 from integration.harness.odd_cases import OK, get
+from integration.harness.ports import free_port
 from integration.harness.rungs import RUNGS
-from integration.harness.servers import Server, threaded
+from integration.harness.servers import Server, serving, threaded
 from integration.harness.spans import CLIENT, SERVER, describe
 
 StartAgent = Callable[..., Traced]
@@ -113,6 +118,31 @@ def test_processes_that_live_for_a_moment(
     spans = traced.backend.expect(8, port=server.port)
     assert {(span.kind, span.service, span.status) for span in spans} == {(CLIENT, "curl", 200)}
     assert len({span.pid for span in spans}) == 8
+
+
+@pytest.mark.parametrize("when", ["before the agent", "after the agent"])
+def test_an_executable_that_is_deleted(start_agent: StartAgent, tmp_path: Path, when: str) -> None:
+    """As by an upgrade under a running server: it keeps its name, its path and its language."""
+    path, port = tmp_path / "till", free_port()
+    shutil.copy(go_program(SERVERS / "go_server"), path)
+    with ExitStack() as started:
+        config = _rules([{"executable": str(path)}])
+        traced = start_agent(RUNG, config=config) if when == "after the agent" else None
+        server = started.enter_context(serving([path, str(port)], port, "till"))
+        path.unlink()
+        assert os.readlink(f"/proc/{server.program.pid}/exe").endswith(" (deleted)")
+        traced = traced or start_agent(RUNG, config=config)
+        drive(port, ["/json"] * 2)
+        for span in traced.backend.expect(2, port=port, kind=SERVER):
+            wanted = {
+                "service.name": "till",
+                "process.executable.name": "till",
+                "process.executable.path": str(path),
+                "process.pid": server.program.pid,
+                "process.runtime.name": "go",
+                "telemetry.sdk.language": "go",
+            }
+            assert {key: span.resource.get(key) for key in wanted} == wanted
 
 
 def test_exec_resets_the_decision(start_agent: StartAgent, application: Application) -> None:
