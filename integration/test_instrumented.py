@@ -18,6 +18,7 @@ from integration.harness.measured import drive, new_mark
 from integration.harness.ports import free_port, is_listening
 from integration.harness.rungs import RUNGS
 from integration.harness.spans import SERVER
+from integration.harness.tcp_counts import Told
 
 StartAgent = Callable[..., Traced]
 RUNG = RUNGS[0]
@@ -57,15 +58,21 @@ def _known_by_its_export(traced: Traced) -> bool:
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_its_traces_are_left_to_it(start_agent: StartAgent, protocol: str) -> None:
-    """From its first export on; the metrics of its requests go on."""
+    """From its first export on; the metrics of its requests, and of the network, go on."""
     with Backend() as own, _program(protocol, own) as port:
         config = _config()
         traced = start_agent(RUNG, config=config, environment={"OTEL_LOG_LEVEL": "info"})
         drive(port, ["/"])
         assert wait_until(lambda: _known_by_its_export(traced)), traced.agent.log
+        told = Told(traced.backend, "sdk_server")
+        told.expect(1, "connection.duration", server__port=port)
+        answered = {"server__port": port, "network__io__direction": "transmit"}
+        sent = told.total("io", **answered)
         mark = new_mark()
         drive(port, ["/"] * REQUESTS, mark=mark)
         assert wait_until(lambda: len(own.spans()) == 1 + REQUESTS)
+        told.expect(2, "connection.duration", server__port=port)
+        assert wait_until(lambda: told.total("io", **answered) > sent > 0)
         assert wait_until(lambda: _counted(traced) == 1 + REQUESTS)
         traced.backend.expect_none(port=int(own.endpoint.rpartition(":")[2]))
         assert not traced.backend.marked(mark)
