@@ -204,6 +204,42 @@ def test_an_api_server_that_is_away(start_agent: StartAgent, docker: Daemon, acc
         assert "k8s.pod.name" not in span.resource
 
 
+ALLOWED = {
+    "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1": 200,
+    "/api/v1/pods?watch=1&timeoutSeconds=1&fieldSelector=spec.nodeName%3Dnode-1": 200,
+    "/apis/apps/v1/namespaces/sales/replicasets/none": 404,
+    "/apis/batch/v1/namespaces/sales/jobs/none": 404,
+}
+FORBIDDEN = [
+    *(("GET", f"/api/v1/{kind}") for kind in ("secrets", "configmaps", "nodes", "services", "namespaces")),
+    ("GET", "/api/v1/namespaces/sales/secrets/any"),
+    ("GET", "/api/v1/nodes/node-1"),
+    ("GET", "/api/v1/nodes/node-1/proxy/metrics"),
+    ("GET", "/apis/discovery.k8s.io/v1/endpointslices"),
+    ("GET", "/apis/apps/v1/replicasets"),
+    ("GET", "/apis/apps/v1/namespaces/sales/deployments/till"),
+    ("GET", "/apis/batch/v1/jobs"),
+    ("GET", "/api/v1/namespaces/sales/pods/kept/log"),
+    ("POST", "/api/v1/namespaces/sales/pods"),
+    ("POST", "/api/v1/namespaces/sales/pods/kept/exec?command=sh"),
+    ("PATCH", "/api/v1/namespaces/sales/pods/kept"),
+    ("DELETE", "/api/v1/namespaces/sales/pods/kept"),
+    ("DELETE", "/api/v1/namespaces/sales/pods"),
+]
+
+
+def test_the_account_may_do_no_more_than_it_needs(cluster: Cluster, account: Path) -> None:
+    """By the agent's own token: what it asks for is answered, and nothing else."""
+    token = (account / "token").read_text()
+    pod = cluster.pod("kept", None, ["web"])
+    assert {path: cluster.status(token, "GET", path) for path in ALLOWED} == ALLOWED
+    assert cluster.status("of nobody", "GET", "/api/v1/pods") == 401
+    answers = {request: cluster.status(token, *request) for request in FORBIDDEN}
+    assert answers == dict.fromkeys(FORBIDDEN, 403)
+    kept = cluster.call("GET", "/api/v1/namespaces/sales/pods/kept")
+    assert kept["metadata"]["uid"] == pod["metadata"]["uid"]
+
+
 def test_only_this_node_s_pods_until_they_are_deleted(cluster: Cluster, account: Path) -> None:
     pods = PodsOfNode(ApiServer(cluster.url, str(account)), "node-2")
     pods.start()
