@@ -14,7 +14,7 @@ from integration.conftest import Traced
 from integration.harness.certificates import certificates
 from integration.harness.containers import container_that_serves, docker_with_image
 from integration.harness.fixtures import account
-from integration.harness.kubernetes import MANIFEST, Cluster, api_server
+from integration.harness.kubernetes import MANIFEST, Cluster, api_server, slow_api_server
 from integration.harness.limits import wait_until
 from integration.harness.measured import drive
 from integration.harness.ports import free_port
@@ -202,6 +202,20 @@ def test_an_api_server_that_is_away(start_agent: StartAgent, docker: Daemon, acc
         (span,) = traced.backend.expect(1, port=port, kind=SERVER)
         assert (span.resource["k8s.pod.uid"], span.resource["container.id"]) == (uid, identifier)
         assert "k8s.pod.name" not in span.resource
+
+
+def test_an_api_server_that_is_slow(start_agent: StartAgent, docker: Daemon, account: Path) -> None:
+    """It accepts, and its answer never ends: what a pod does leaves all the same, without the pod's name."""
+    uid = "8f2c1d6e-0a4b-4c7d-9e1f-112233445577"
+    with slow_api_server() as server, _container(docker, {"metadata": {"uid": uid}}) as (identifier, port):
+        traced = start_agent(RUNG, config=_config(server.url, account))
+        assert wait_until(lambda: server.asked)
+        drive(port, ["/"])
+        (span,) = traced.backend.expect(1, port=port, kind=SERVER)
+        assert (span.resource["k8s.pod.uid"], span.resource["container.id"]) == (uid, identifier)
+        assert "k8s.pod.name" not in span.resource
+        assert traced.agent.ledger()["process_facts_late"] >= 1
+        assert len(server.asked) == 1, "the answer was given up: that ends the wait too"
 
 
 ALLOWED = {

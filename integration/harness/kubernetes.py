@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import yaml
@@ -229,3 +231,40 @@ def _ready(cluster: Cluster) -> bool:
     except OSError:
         return False
     return True
+
+
+class SlowServer:
+    """Takes one connection after the other, and goes on with the head of its answer for as long as it runs.
+
+    So nobody's time limit for the next byte is over, and who waits for the answer waits on.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.asked: list[bytes] = []
+        self.ending = Event()
+        self._listener = listener
+
+    def run(self) -> None:
+        """Answer until the listener is closed."""
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection, suppress(OSError):
+                    self.asked.append(connection.recv(65536))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                    while not self.ending.wait(0.2):
+                        connection.sendall(b"x")
+
+
+@contextmanager
+def slow_api_server() -> Iterator[SlowServer]:
+    """Run an API server that accepts, and whose answer does not come to its end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = SlowServer(listener)
+        thread = Thread(target=server.run, daemon=True)
+        thread.start()
+        yield server
+        server.ending.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()

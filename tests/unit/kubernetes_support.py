@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Api:
-    """An API server whose answers a test gives: `lists` one after the other, then `watches`."""
+    """An API server whose answers a test gives: `lists` one after the other, then `watches`; or none."""
 
     def __init__(self) -> None:
         self.lists: list[tuple[int, Any]] = []
@@ -20,11 +20,15 @@ class Api:
         self.owners: dict[str, tuple[int, Any]] = {}
         self.asked: list[str] = []
         self.held = Event()
+        self.holds = False  # every answer, for as long as the test runs
         api = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 api.asked.append(self.path)
+                if api.holds:
+                    api.held.wait()
+                    return
                 api.answer(self)
 
             def log_message(self, *_: object) -> None:

@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from identity_support import notice, vantage
 from kubernetes_support import Api, stand_in
 
+from otel_ebpf.config import Discovery as Rules
 from otel_ebpf.identity.api_server import ApiServer
+from otel_ebpf.identity.discovery import Discovery
 from otel_ebpf.identity.kubernetes import PodsOfNode
 from otel_ebpf.identity.model import Container
 from otel_ebpf.identity.pods import deployment_of, known_pod
+from otel_ebpf.identity.resource import Resources
+from otel_ebpf.identity.services import Services
+from otel_ebpf.identity.surroundings import Surroundings
+from otel_ebpf.kernel.ledger import Entry, Shard
 from tests.waiting import wait_for
 
 ID = "ab" * 32
@@ -111,6 +118,42 @@ def test_a_server_that_does_not_answer_is_hoped_for_only_at_first(
     wait_for(lambda: not pods.hopeful)
     wait_for(lambda: name_of(pods, "a"))
     wait_for(lambda: pods.hopeful)
+
+
+def test_a_server_that_holds_its_answer_is_waited_for_no_longer_than_the_bound(
+    api: Api, follow: Callable[[], PodsOfNode]
+) -> None:
+    """It has not answered when the process's time is over: that goes on without, and is counted."""
+    api.holds = True
+    pods = follow()
+    wait_for(lambda: api.asked)
+    now, shard = [0.0], Shard()
+    services = Services(
+        Resources(host=(), boot_id="b"),
+        Discovery(Rules()),
+        clock=lambda: now[0],
+        shard=shard,
+        surroundings=Surroundings([], pods),
+        wait_seconds=1.0,
+    )
+    uid = "8f2c1d6e-0a4b-4c7d-9e1f-112233445566"
+    group = (f"cri-containerd-{ID}.scope".encode(), f"kubepods-pod{uid.replace('-', '_')}.slice".encode())
+    services.seen(notice(unified=group))
+    assert services.waits(vantage())
+    now[0] = 0.9
+    assert services.settle() == []
+    assert shard.counts[Entry.PROCESS_FACTS_LATE] == 0
+    now[0] = 1.0
+    assert services.settle() == [(4_000_000, 1_000_000_000)]
+    assert not services.waits(vantage())
+    assert shard.counts[Entry.PROCESS_FACTS_LATE] == 1
+    resource = dict(services.service_of(vantage()).resource)
+    assert (resource["k8s.pod.uid"], resource["container.id"]) == (uid, ID)
+    assert "k8s.pod.name" not in resource
+    services.seen(notice(unified=group, process=5, process_start=5))
+    assert not services.waits(vantage(process=5, process_start=5)), "the pod is not waited for again"
+    assert pods.hopeful, "the answer may still come: it was not this that ended the wait"
+    assert len(api.asked) == 1
 
 
 @pytest.mark.parametrize(("status", "outer"), [(200, "till"), (403, "till"), (404, "till")])
