@@ -32,6 +32,7 @@ __all__ = ["resolving"]
 pytestmark = pytest.mark.one_rung
 
 H_ERRNO: Final = {0: "", 1: "host_not_found", 4: "no_data"}
+REVERSE: Final = ("gethostbyaddr", "gethostbyaddr_r", "getnameinfo")
 AT_LEAST_NS: Final = {"slow": 300_000_000, "silent": 1_000_000_000}
 
 
@@ -104,7 +105,7 @@ def test_getaddrinfo(observed: Traced, resolving: NameServer, library: str, what
 
 
 @pytest.mark.parametrize("library", ["glibc", "musl"])
-@pytest.mark.parametrize("way", ["gethostbyname", "gethostbyname2", "gethostbyname_r"])
+@pytest.mark.parametrize("way", ["gethostbyname", "gethostbyname2", "gethostbyname_r", "gethostbyname2_r"])
 def test_gethostbyname(observed: Traced, resolving: NameServer, library: str, way: str) -> None:
     """With too little room the program asks twice: that is one lookup. `empty` is musl's HOST_NOT_FOUND."""
     names = [f"{what}.{new_mark()}.test" for what in ("plain", "empty", "none")]
@@ -117,10 +118,10 @@ def test_gethostbyname(observed: Traced, resolving: NameServer, library: str, wa
 
 
 @pytest.mark.parametrize("library", ["glibc", "musl"])
-@pytest.mark.parametrize("way", ["gethostbyaddr", "getnameinfo"])
+@pytest.mark.parametrize("way", REVERSE)
 def test_reverse(observed: Traced, resolving: NameServer, library: str, way: str) -> None:
-    """The question is the address's name. A call within the other is no lookup of its own."""
-    number = 10 * ["gethostbyaddr", "getnameinfo"].index(way) + ["glibc", "musl"].index(library)
+    """The question is the address's name. A call within the other, or again with room, is none of its own."""
+    number = 10 * REVERSE.index(way) + ["glibc", "musl"].index(library)
     address = f"10.231.8.{100 + number}"
     ((result, _),) = timed(resolving.run([program(library), way, address]))
     assert result == 0

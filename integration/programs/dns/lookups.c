@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,8 +49,20 @@ static int by_gethostbyname_r(const char *name)
 	char buffer[4096];
 	int error = 0;
 
-	if (gethostbyname_r(name, &host, buffer, 8, &found, &error) == 34)
+	if (gethostbyname_r(name, &host, buffer, 8, &found, &error) == ERANGE)
 		gethostbyname_r(name, &host, buffer, sizeof(buffer), &found, &error);
+	return found ? 0 : error;
+}
+
+/* With too little room at first, here too. */
+static int by_gethostbyname2_r(const char *name)
+{
+	struct hostent host, *found = NULL;
+	char buffer[4096];
+	int error = 0;
+
+	if (gethostbyname2_r(name, AF_INET6, &host, buffer, 8, &found, &error) == ERANGE)
+		gethostbyname2_r(name, AF_INET6, &host, buffer, sizeof(buffer), &found, &error);
 	return found ? 0 : error;
 }
 
@@ -59,6 +72,20 @@ static int by_gethostbyaddr(const char *name)
 
 	inet_aton(name, &address);
 	return gethostbyaddr(&address, sizeof(address), AF_INET) ? 0 : h_errno;
+}
+
+static int by_gethostbyaddr_r(const char *name)
+{
+	struct in_addr address;
+	struct hostent host, *found = NULL;
+	char buffer[4096];
+	int error = 0;
+
+	inet_aton(name, &address);
+	if (gethostbyaddr_r(&address, sizeof(address), AF_INET, &host, buffer, 8, &found, &error) == ERANGE)
+		gethostbyaddr_r(&address, sizeof(address), AF_INET, &host, buffer, sizeof(buffer), &found,
+				&error);
+	return found ? 0 : error;
 }
 
 static int by_getnameinfo(const char *name)
@@ -90,7 +117,9 @@ static const struct {
 	{ "gethostbyname", by_gethostbyname },
 	{ "gethostbyname2", by_gethostbyname2 },
 	{ "gethostbyname_r", by_gethostbyname_r },
+	{ "gethostbyname2_r", by_gethostbyname2_r },
 	{ "gethostbyaddr", by_gethostbyaddr },
+	{ "gethostbyaddr_r", by_gethostbyaddr_r },
 	{ "getnameinfo", by_getnameinfo },
 #ifdef __GLIBC__
 	{ "getaddrinfo_a", by_getaddrinfo_a },
