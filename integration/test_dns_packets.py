@@ -17,7 +17,7 @@ from integration.harness.fixtures import resolving
 from integration.harness.limits import wait_until
 from integration.harness.lookups import check_children, counted, lookups, measured
 from integration.harness.measured import new_mark
-from integration.harness.name_server import DNS_PROGRAMS, NameServer
+from integration.harness.name_server import ADDRESS_6, DNS_PROGRAMS, NameServer
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.rungs import RUNGS
@@ -29,6 +29,7 @@ __all__ = ["resolving"]
 pytestmark = pytest.mark.one_rung
 
 SLOW_NS = 300_000_000
+A, MX, TXT = 1, 15, 16
 QUESTIONS = [sys.executable, str(DNS_PROGRAMS / "questions.py")]
 
 
@@ -81,6 +82,50 @@ def test_programs(observed: Traced, resolving: NameServer, client: str) -> None:
     truncations += sum(transport == "udp" for transport, _ in asked)
     assert wait_until(lambda: counted(observed.backend, "ebpf.dns.truncations") == truncations)
     assert wait_until(lambda: measured(observed.backend, names["none"]) == {"host_not_found": 1})
+
+
+@pytest.mark.parametrize("client", ["node", "java"])
+def test_a_name_server_that_fails(observed: Traced, resolving: NameServer, client: str) -> None:
+    """These ask once: what asks again when it was answered (Go) has made another lookup."""
+    command, service = CLIENTS[client]
+    name = f"broken.{new_mark()}.test"
+    resolving.run(command(name))
+    assert resolving.questions(name) == [("udp", A)]
+    (span,) = lookups(observed.backend, name)
+    assert (span.attributes["error.type"], span.is_error, span.service) == ("try_again", True, service)
+    assert "dns.answers" not in span.attributes
+    assert wait_until(lambda: measured(observed.backend, name) == {"try_again": 1})
+
+
+def test_other_types_are_lookups_of_their_own(observed: Traced, resolving: NameServer) -> None:
+    """Asked for at once. There is a TXT record, and an address; and no MX record."""
+    name = f"slow.{new_mark()}.test"
+    asked = "".join(f"d.{kind}('{name}', () => {{}});" for kind in ("resolveTxt", "resolveMx", "resolve4"))
+    resolving.run(["node", "-e", f"const d = require('dns'); {asked}"])
+    assert sorted(kind for _, kind in resolving.questions(name)) == [A, MX, TXT]
+    spans = lookups(observed.backend, name, 3)
+    assert sorted(span.attributes.get("error.type", "") for span in spans) == ["", "", "no_data"]
+    assert [span.attributes["dns.answers"] for span in spans if "dns.answers" in span.attributes] == [
+        ["10.231.8.1"]
+    ]
+    assert all(span.duration >= SLOW_NS for span in spans)
+    assert wait_until(lambda: measured(observed.backend, name) == {"": 2, "no_data": 1})
+
+
+def test_a_name_server_by_ipv6(observed: Traced, resolving: NameServer) -> None:
+    """Asked by UDP, and again by TCP."""
+    name = f"large.{new_mark()}.test"
+    asks = f"r.setServers(['[{ADDRESS_6}]:53']); r.resolve4('{name}', () => {{}});"
+    resolving.run(["node", "-e", f"const r = new (require('dns').Resolver)(); {asks}"])
+    assert resolving.questions(name) == [("udp", A), ("tcp", A)]
+    (span,) = lookups(observed.backend, name)
+    assert span.attributes["dns.answers"] == ["10.231.8.1"]
+    assert wait_until(lambda: ADDRESS_6 in _servers(observed.backend, "ebpf.dns.truncations"))
+
+
+def _servers(backend: Backend, metric: str) -> set[object]:
+    points = [point for one in backend.receiver.metrics(metric) for point in one.points]
+    return {point.attributes["network.peer.address"] for point in points}
 
 
 @pytest.mark.parametrize("way", ["connected", "unconnected", "messages", "both", "stream"])

@@ -16,10 +16,10 @@ from integration.harness.limits import PATIENCE, slack, wait_until
 from integration.harness.network import Network, one_network
 from integration.harness.program import Program
 
-__all__ = ["ADDRESS", "DNS_PROGRAMS", "NameServer", "name_server"]
+__all__ = ["ADDRESS", "ADDRESS_6", "DNS_PROGRAMS", "NameServer", "name_server"]
 
 DNS_PROGRAMS = PROGRAMS / "dns"
-ADDRESS = "127.0.0.1"
+ADDRESS, ADDRESS_6 = "127.0.0.1", "::1"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class NameServer:
 @contextmanager
 def name_server(options: str = "timeout:1 attempts:2") -> Iterator[NameServer]:
     """Start one; `options` are resolv.conf's."""
-    command = [sys.executable, str(DNS_PROGRAMS / "name_server.py"), ADDRESS]
+    command = [sys.executable, str(DNS_PROGRAMS / "name_server.py"), ADDRESS, ADDRESS_6]
     with TemporaryDirectory(prefix="resolver-") as folder, one_network() as network:
         configuration = Path(folder, "resolv.conf")
         configuration.write_text(f"nameserver {ADDRESS}\noptions {options}\n")

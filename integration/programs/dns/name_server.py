@@ -1,8 +1,9 @@
-"""A name server for tests, on port 53 of an address, over UDP and TCP. What it does is in the name asked for.
+"""A name server for tests, on port 53 of addresses, over UDP and TCP. What it does is in the name asked for.
 
 The first label says it: `plain` is answered at once, `slow` after 0.3 s, `none` does not exist, `broken`
 fails, `empty` has no address, `silent` gets no answer, `once` none to the first question, `large` none that
-fits into a datagram. Each question is a line on standard output: transport, type, name, client's port.
+fits into a datagram. A name with an address has a TXT record too. Each question is a line on standard output:
+transport, type, name, client's port.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import time
 
 ADDRESSES = {1: socket.inet_aton("10.231.8.1"), 28: socket.inet_pton(socket.AF_INET6, "fd00::1")}
 SERVFAIL, NXDOMAIN = 2, 3
+PTR, TXT = 12, 16
+RECORDS = {**ADDRESSES, PTR: b"\4host\4test\0", TXT: b"\5words"}
 TTL = 30
 SLOW = 0.3
 _asked: set[tuple[str, int]] = set()
@@ -46,12 +49,8 @@ def answer(message: bytes, transport: str, port: int) -> bytes | None:
     count = 0
     if what == "large" and transport == "udp":
         flags |= 0x0200
-    elif kind == 12 and not code:
-        target = b"\4host\4test\0"
-        records = b"\xc0\x0c" + struct.pack(">HHIH", 12, 1, TTL, len(target)) + target
-        count = 1
-    elif not code and what != "empty" and kind in ADDRESSES:
-        data = ADDRESSES[kind]
+    elif not code and what != "empty" and kind in RECORDS:
+        data = RECORDS[kind]
         records = b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, TTL, len(data)) + data
         count = 1
     header = message[:2] + struct.pack(">HHHHH", flags, 1, count, 0, 0)
@@ -77,16 +76,22 @@ def serve_stream(connection: socket.socket, port: int) -> None:
                 connection.sendall(struct.pack(">H", len(found)) + found)
 
 
-def main() -> None:
-    address = sys.argv[1]
-    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    datagrams.bind((address, 53))
-    streams = socket.create_server((address, 53))
-    threading.Thread(target=serve_datagrams, args=(datagrams,), daemon=True).start()
-    print("ready", flush=True)
+def accept_streams(listener: socket.socket) -> None:
     while True:
-        connection, client = streams.accept()
+        connection, client = listener.accept()
         threading.Thread(target=serve_stream, args=(connection, client[1]), daemon=True).start()
+
+
+def main() -> None:
+    for address in sys.argv[1:]:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        datagrams = socket.socket(family, socket.SOCK_DGRAM)
+        datagrams.bind((address, 53))
+        streams = socket.create_server((address, 53), family=family)
+        for serve, listener in ((serve_datagrams, datagrams), (accept_streams, streams)):
+            threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    print("ready", flush=True)
+    threading.Event().wait()
 
 
 if __name__ == "__main__":
