@@ -18,10 +18,11 @@ from integration.harness.limits import wait_until
 from integration.harness.lookups import check_children, counted, lookups, measured
 from integration.harness.measured import new_mark
 from integration.harness.name_server import ADDRESS_6, DNS_PROGRAMS, NameServer
+from integration.harness.network import HOST
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.rungs import RUNGS
-from integration.harness.spans import SERVER
+from integration.harness.spans import CLIENT, SERVER
 
 __all__ = ["resolving"]
 
@@ -39,6 +40,18 @@ def observed() -> Iterator[Traced]:
     config = {"discovery": {"include": [{"command_line": "*.test*"}]}}
     with Backend() as backend, Agent(endpoint=backend.endpoint, rung=RUNGS[0], config=config) as agent:
         yield Traced(agent, backend)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def served(observed: Traced, resolving: NameServer) -> Iterator[tuple[int, str]]:
+    """A server's port, and by which name a program asks it that began before the first test of this file."""
+    port, name = free_port(), f"plain.{new_mark()}.test"
+    server = [sys.executable, "-m", "http.server", "--bind", HOST, str(port)]
+    with Program(resolving.within(*server)):
+        resolving.wait_listening(HOST, port)
+        asks = ["node", DNS_PROGRAMS / "node_remembers.js", name, str(port), "61"]
+        with Program(resolving.within(*asks)):
+            yield port, name
 
 
 def node(*names: str) -> list[str]:
@@ -191,6 +204,19 @@ def test_what_a_library_call_asks_is_part_of_it(observed: Traced, resolving: Nam
     assert len(asked) >= 4, asked
     grown = observed.agent.ledger()["datagram_lookup"] - before["datagram_lookup"]
     assert grown >= len(asked)
+
+
+def test_a_name_is_remembered_while_its_answer_holds(
+    observed: Traced, resolving: NameServer, served: tuple[int, str]
+) -> None:
+    """A client that says no name: it is told by the answer, for a minute where that holds for 30 s."""
+    port, name = served
+    assert wait_until(lambda: len(observed.backend.spans(port, CLIENT)) >= 2, 90)
+    first, second = sorted(observed.backend.expect(2, port=port, kind=CLIENT), key=lambda span: span.start)
+    assert first.attributes["server.address"] == name
+    assert first.attributes["url.full"] == f"http://{name}:{port}/"
+    assert second.start - first.start >= 60 * 10**9
+    assert second.attributes["server.address"] == second.attributes["network.peer.address"] == HOST
 
 
 def test_what_cannot_be_read_is_counted(observed: Traced, resolving: NameServer) -> None:
