@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from integration.harness.fixtures import resolving
 from integration.harness.limits import wait_until
 from integration.harness.lookups import check_children, lookups, measured
 from integration.harness.measured import new_mark
-from integration.harness.name_server import DNS_PROGRAMS, NameServer
+from integration.harness.name_server import ADDRESS, DNS_PROGRAMS, NameServer
 from integration.harness.network import HOST
 from integration.harness.ports import free_port
 from integration.harness.program import Program
@@ -127,6 +128,24 @@ def test_reverse(observed: Traced, resolving: NameServer, library: str, way: str
     assert result == 0
     (span,) = lookups(observed.backend, f"{100 + number}.8.231.10.in-addr.arpa")
     assert not span.is_error
+
+
+def test_through_a_forwarder(observed: Traced, resolving: NameServer, tmp_path: Path) -> None:
+    """One lookup of the client, by its call; and one of the forwarder, by what that asks the name server."""
+    configuration, address = tmp_path / "resolv.conf", "127.0.0.53"
+    configuration.write_text(f"nameserver {address}\n")
+    forwarder = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file="]
+    forwarder += ["--bind-interfaces", f"--listen-address={address}", "--no-resolv", "--no-hosts"]
+    forwarder += ["--local=/observed.test/", f"--server={ADDRESS}"]
+    asking, name = replace(resolving, configuration=configuration), f"slow.{new_mark()}.test"
+    with Program(resolving.within(*forwarder)):
+        resolving.wait_listening(address, 53)
+        ((result, took),) = timed(asking.run([program("glibc"), "getaddrinfo", name]))
+    assert result == 0
+    by_call, by_packets = lookups(observed.backend, name, 2)
+    assert (by_call.service, by_packets.service) == (program("glibc").name, "dnsmasq")
+    assert by_call.start <= by_packets.start <= by_packets.end <= by_call.end
+    assert AT_LEAST_NS["slow"] <= by_packets.duration <= by_call.duration <= took
 
 
 def test_getaddrinfo_a(observed: Traced, resolving: NameServer) -> None:

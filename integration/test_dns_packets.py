@@ -12,7 +12,7 @@ from integration.conftest import Traced
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
 from integration.harness.books import imbalances
-from integration.harness.build import go_program, java_class
+from integration.harness.build import c_program, go_program, java_class
 from integration.harness.fixtures import resolving
 from integration.harness.limits import wait_until
 from integration.harness.lookups import check_children, counted, lookups, measured
@@ -67,10 +67,15 @@ def java(*names: str) -> list[str]:
     return [*java_class(DNS_PROGRAMS / "Lookups.java"), "questions", *names]
 
 
+def ares(*names: str) -> list[str]:
+    return [str(c_program(DNS_PROGRAMS / "ares_lookups.c", "gcc", "-lcares")), *names]
+
+
 CLIENTS: dict[str, tuple[Callable[..., list[str]], str]] = {
     "node": (node, "node"),
     "go": (go, "go_resolver"),
     "java": (java, "Lookups"),
+    "c-ares": (ares, "ares_lookups-gcc--lcares"),
 }
 ERRORS = {"plain": "", "slow": "", "none": "host_not_found", "empty": "no_data", "large": ""}
 

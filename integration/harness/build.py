@@ -143,8 +143,8 @@ def ways(bits: int = 64) -> Path:
 
 @functools.cache
 def c_program(source: Path, compiler: str = "gcc", *more: str) -> Path:
-    """Build a program of one file in C; `more` are options."""
+    """Build a program of one file in C; `more` are options, libraries among them."""
     target = folder() / "-".join((source.stem, compiler, *more))
-    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *more]
-    _run(compiler, *options, "-o", target, source, directory=source.parent)
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
+    _run(compiler, *options, "-o", target, source, *more, directory=source.parent)
     return target
