@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -30,7 +30,7 @@ from integration.harness.ports import free_port
 from integration.harness.provoke import reaches
 from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.spans import CLIENT, SERVER, SeenSpan
-from integration.harness.tcp_counts import kernel_counter
+from integration.harness.tcp_counts import kernel_counter, socket_counters
 
 __all__ = ["server", "visitor"]
 
@@ -267,6 +267,18 @@ def test_connections_are_told_of_once(talk: Callable[[], Talk], traced: Traced) 
     assert ledger["signal_connect_seen"] == ledger["signal_connect_span"] >= 3
 
 
+@contextmanager
+def losing(within: list[str], side: str, port: int) -> Iterator[None]:
+    """Have every seventh segment from or to a port (`--sport`, `--dport`) not arrive."""
+    lose = ["-p", "tcp", side, str(port), "-m", "statistic", "--mode", "nth"]
+    lose += ["--every", "7", "--packet", "3", "-j", "DROP"]
+    subprocess.run([*within, "iptables", "-I", "INPUT", *lose], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*within, "iptables", "-D", "INPUT", *lose], check=True)
+
+
 def test_a_network_that_loses_segments(talk: Callable[[], Talk], networks: Networks) -> None:
     """What was sent again of a large request is what the kernel says; before and after, none was."""
     one = talk()
@@ -274,13 +286,10 @@ def test_a_network_that_loses_segments(talk: Callable[[], Talk], networks: Netwo
     one.accept()
     one.answer(one.ask())
     visitors, services = (networks.within(name) for name in (networks.visitors, networks.services))
-    lose = ["-p", "tcp", "--dport", str(one.port), "-m", "statistic", "--mode", "nth"]
-    lose += ["--every", "7", "--packet", "3", "-j", "DROP"]
     before = kernel_counter(visitors, "TcpRetransSegs")
-    subprocess.run([*services, "iptables", "-I", "INPUT", *lose], check=True)
-    length = one.ask(400_000)
-    one.server.do("hear", one.serves, length)
-    subprocess.run([*services, "iptables", "-D", "INPUT", *lose], check=True)
+    with losing(services, "--dport", one.port):
+        length = one.ask(400_000)
+        one.server.do("hear", one.serves, length)
     one.visitor.finish()
     one.server.do("say", one.serves, ANSWER)
     one.visitor.do("hear", one.asks, len(ANSWER))
@@ -289,6 +298,52 @@ def test_a_network_that_loses_segments(talk: Callable[[], Talk], networks: Netwo
     assert again > 0
     assert [span.attributes.get(AGAIN, 0) for span in one.spans(CLIENT)] == [0, again, 0]
     assert all(AGAIN not in span.attributes for span in one.spans(SERVER)), "it has sent nothing again"
+
+
+def test_a_network_that_loses_segments_of_a_response(talk: Callable[[], Talk], networks: Networks) -> None:
+    """The same of a server, whose last byte goes when all others have arrived; its client has none."""
+    one = talk()
+    one.connect()
+    one.accept()
+    one.answer(one.ask())
+    visitors, services = (networks.within(name) for name in (networks.visitors, networks.services))
+    length = one.ask()
+    one.server.do("hear", one.serves, length)
+    response = "HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + "x" * 399_999
+    before = kernel_counter(services, "TcpRetransSegs")
+    with losing(visitors, "--sport", one.port):
+        one.server.begin("say", one.serves, response)
+        one.visitor.do("hear", one.asks, len(response))
+    one.server.finish()
+    one.server.do("say", one.serves, "x")
+    one.visitor.do("hear", one.asks, 1)
+    again = kernel_counter(services, "TcpRetransSegs") - before
+    one.answer(one.ask())
+    assert again > 0
+    assert [span.attributes.get(AGAIN, 0) for span in one.spans(SERVER)] == [0, again, 0]
+    assert all(AGAIN not in span.attributes for span in one.spans(CLIENT))
+
+
+@pytest.mark.usefixtures("slow")
+def test_round_trip_times_are_those_of_the_kernel(talk: Callable[[str], Talk], networks: Networks) -> None:
+    """To the microsecond: what `ss` says of a client after an exchange, of a server before its response."""
+    one = talk(SLOW_SERVICES)
+    visitors, services = (networks.within(name) for name in (networks.visitors, networks.services))
+    one.connect()
+    one.accept()
+    asked, served = [], []
+    for _ in range(3):
+        length = one.ask()
+        one.server.do("hear", one.serves, length)  # which acknowledges the response before it
+        served += socket_counters(services, one.port, local=True)
+        one.server.do("say", one.serves, ANSWER)
+        one.visitor.do("hear", one.asks, len(ANSWER))
+        asked += socket_counters(visitors, one.port, local=False)
+    for kind, shown in ((CLIENT, asked), (SERVER, served)):
+        for span, there in zip(one.spans(kind), shown, strict=True):
+            assert span.attributes[RTT] == pytest.approx(there["rtt"], abs=2e-6)
+            assert span.attributes[MIN_RTT] == pytest.approx(there["min_rtt"], abs=2e-6)
+    assert len({there["rtt"] for there in (*asked, *served)}) > 2, "they are not all the same"
 
 
 def test_switched_off_nothing_is_told(start_agent: StartAgent, visitor: Puppet, server: Puppet) -> None:

@@ -70,6 +70,7 @@ def socket_counters(within: Sequence[str], port: int, *, local: bool) -> list[di
         one = {name: float(value) for name, value in re.findall(r"(bytes_\w+):(\d+)", line)}
         one["retrans"] = float((re.search(r" retrans:\d+/(\d+)", line) or [0, 0])[1])
         one["rtt"] = float((re.search(r" rtt:([0-9.]+)/", line) or [0, 0])[1]) / 1000
+        one["min_rtt"] = float((re.search(r" minrtt:([0-9.]+)", line) or [0, 0])[1]) / 1000
         found.append(one)
     return found
 
