@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,9 +12,12 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
+from integration.harness.build import PROGRAMS
 from integration.harness.fixtures import server, visitor
+from integration.harness.limits import wait_until
 from integration.harness.network import SERVICES, VISITORS, Networks, two_networks
 from integration.harness.ports import free_port
+from integration.harness.program import Program
 from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.tcp_counts import Told, kernel_counter, socket_counters
 
@@ -106,13 +111,20 @@ def test_connections_and_their_bytes(
 
 
 def test_attempts_that_fail(traced: Traced, networks: Networks, visitor: Puppet) -> None:
-    """Refused, unreachable by what a router says, timed out, and given up by the program."""
-    refused, no_host, no_net, silent = (free_port() for _ in range(4))
+    """Refused, unreachable by what a router says, timed out, and given up by the program.
+
+    A reset that answers a SYN is a refusal, whoever sends it: TCP has ECONNREFUSED of it (tcp_reset()).
+    """
+    refused, no_host, no_net, silent, reset, no_port, no_protocol, closed = (free_port() for _ in range(8))
     reject = ("-j", "REJECT", "--reject-with")
     rules = {
         no_host: (*reject, "icmp-host-unreachable"),
         no_net: (*reject, "icmp-net-unreachable"),
         silent: ("-j", "DROP"),
+        reset: (*reject, "tcp-reset"),
+        no_port: (*reject, "icmp-port-unreachable"),
+        no_protocol: (*reject, "icmp-proto-unreachable"),
+        closed: (*reject, "icmp-admin-prohibited"),
     }
     services, visitors = (networks.within(one) for one in (networks.services, networks.visitors))
     for port, rule in rules.items():
@@ -123,7 +135,8 @@ def test_attempts_that_fail(traced: Traced, networks: Networks, visitor: Puppet)
         visitor.do("attempt", SERVICES, refused, 0)
         visitor.do("attempt", SERVICES_6, refused, 0)
         visitor.do("attempt", SERVICES, no_host, 0)
-    visitor.do("attempt", SERVICES, no_net, 0)
+    for port in (no_net, reset, no_port, no_protocol, closed):
+        visitor.do("attempt", SERVICES, port, 0)
     assert visitor.do("attempt", SERVICES, silent, 0) == "ETIMEDOUT"
     assert visitor.do("attempt", SERVICES, silent, 0.2) == "gave up"
     told = Told(traced.backend, visitor.service)
@@ -132,13 +145,17 @@ def test_attempts_that_fail(traced: Traced, networks: Networks, visitor: Puppet)
         (refused, SERVICES_6, "connection_refused", 3),
         (no_host, SERVICES, "host_unreachable", 3),
         (no_net, SERVICES, "network_unreachable", 1),
+        (reset, SERVICES, "connection_refused", 1),
+        (no_port, SERVICES, "connection_refused", 1),
+        (no_protocol, SERVICES, "_OTHER", 1),
+        (closed, SERVICES, "host_unreachable", 1),
         (silent, SERVICES, "timeout", 1),
         (silent, SERVICES, "connection_aborted", 1),
     ):
         series = {"network__peer__address": address, "server__port": port, "error__type": error}
         told.expect(number, "connect.failures", **series)
         told.expect(number, "connect.duration", **series)
-    assert told.total("connect.failures") == told.total("connect.duration") == 12
+    assert told.total("connect.failures") == told.total("connect.duration") == 16
     again = kernel_counter(visitors, "TcpRetransSegs") - before
     assert again > 0
     told.expect(again, "retransmits")
@@ -147,6 +164,22 @@ def test_attempts_that_fail(traced: Traced, networks: Networks, visitor: Puppet)
         one for key, one in told.series("connect.duration").items() if ("error.type", "timeout") in key
     )
     assert waited.min > 1
+
+
+def test_an_attempt_that_is_reset(traced: Traced, networks: Networks, visitor: Puppet) -> None:
+    """Once the other end has connected at the same time: before, it would be refused, after that, reset."""
+    port, services = free_port(), networks.within(networks.services)
+    silenced = ("-p", "tcp", "--sport", str(port), "-m", "mark", "!", "--mark", "7", "-j", "DROP")
+    run(*services, "iptables", "-A", "OUTPUT", *silenced)
+    crossing = [sys.executable, PROGRAMS / "network" / "crossing_syn.py", SERVICES, str(port)]
+    with Program([*services, *crossing]) as program:
+        assert wait_until(lambda: "ready" in program.log), program.log
+        assert visitor.do("attempt", SERVICES, port, 0) == str(errno.ECONNRESET)
+    told = Told(traced.backend, visitor.service)
+    series = {"network__peer__address": SERVICES, "server__port": port, "error__type": "connection_reset"}
+    told.expect(1, "connect.failures", **series)
+    told.expect(1, "connect.duration", **series)
+    assert told.total("connection.active") + told.total("connection.duration") == 0
 
 
 def test_resets(traced: Traced, visitor: Puppet, server: Puppet) -> None:
