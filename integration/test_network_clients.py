@@ -31,7 +31,7 @@ pytestmark = pytest.mark.one_rung
 
 Application = Callable[[str], Server]
 LOOKUP = "ebpf.dns.lookup.duration"
-ASKED = ("curl", "requests", "node_fetch", "go")
+ASKED = ("curl", "requests", "node_fetch", "go", "java")
 
 
 def connects(backend: Backend, port: int) -> list[SeenSpan]:
@@ -113,7 +113,8 @@ def asked_port(resolving: NameServer, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("curl", 1), ("requests", 2), ("node_fetch", 2), ("go", 2), ("twice", 1)]
+    ("name", "number"),
+    [("curl", 1), ("requests", 2), ("node_fetch", 2), ("go", 2), ("java", 1), ("twice", 1)],
 )
 def test_the_lookup_before_it(
     observed: Traced, resolving: NameServer, asked_port: int, name: str, number: int
