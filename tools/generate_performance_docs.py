@@ -1,9 +1,9 @@
-"""Fill in the figures of docs/performance.md from benchmarks/results/*.json.
+"""Fill in the figures of docs/*.md from benchmarks/results/*.json.
 
 Between `<!-- figures: NAME -->` and `<!-- end -->` stands a table of that benchmark's figures, between
 `<!-- missed -->` and `<!-- end -->` every figure that does not meet its limit, whatever benchmark it is of.
 
-`python tools/generate_performance_docs.py` writes; `--check` exits 1 when the page is not up to date.
+`python tools/generate_performance_docs.py` writes; `--check` exits 1 when a page is not up to date.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.results import CHECK_COLUMNS, FOLDER, Check, check_cells, measured_on  # noqa: E402
 
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 FIGURES = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 MISSED = re.compile(r"(<!-- missed -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -52,14 +52,18 @@ def filled(page: str, results: dict[str, dict[str, Any]]) -> str:
 
 def main() -> int:
     results = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
-    page = PAGE.read_text()
-    wanted = filled(page, results)
-    if "--check" in sys.argv[1:]:
+    stale = {}
+    for path in PAGES:
+        page = path.read_text()
+        wanted = filled(page, results)
         if page != wanted:
-            print(f"{PAGE.relative_to(ROOT)} is not up to date: run tools/generate_performance_docs.py")
-            return 1
-        return 0
-    PAGE.write_text(wanted)
+            stale[path] = wanted
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is not up to date: run tools/generate_performance_docs.py")
+        return int(bool(stale))
+    for path, wanted in stale.items():
+        path.write_text(wanted)
     return 0
 
 
