@@ -152,7 +152,7 @@ def test_ways_to_ask(observed: Traced, resolving: NameServer, way: str) -> None:
     resolving.run([*QUESTIONS, way, name])
     (span,) = lookups(observed.backend, name)
     assert span.duration >= SLOW_NS
-    assert span.attributes["dns.answers"][0] == "10.231.8.1"
+    assert "10.231.8.1" in span.attributes["dns.answers"]
 
 
 @pytest.mark.parametrize("server", ["go", "resolve4", "lookup"])
