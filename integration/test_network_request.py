@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.agent import Agent
-from integration.harness.backend import Backend
 from integration.harness.fixtures import server, visitor
 from integration.harness.limits import slack
 from integration.harness.lookups import INTERNAL
@@ -63,14 +61,6 @@ def slow(networks: Networks) -> Iterator[None]:
     """The slow wire between them."""
     with slow_wire(networks, ONE_WAY_MS):
         yield
-
-
-@pytest.fixture(scope="module")
-def traced(rung: str) -> Iterator[Traced]:
-    """What is told of requests does not need TCP's metrics."""
-    config = {**OBSERVED, "network": {"tcp": {"enabled": False}}}
-    with Backend() as backend, Agent(endpoint=backend.endpoint, rung=rung, config=config) as agent:
-        yield Traced(agent, backend)
 
 
 @dataclass
