@@ -1,38 +1,37 @@
 """The compose files: started as users do, with images of the same names that are made here.
 
-Of Tempo and Grafana no program is to be had without their images: what is theirs compose alone has looked at.
+Of Tempo and Grafana no program is to be had without their images: what is theirs compose alone has looked at,
+and where Tempo would take traces, a receiver of the tests does.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from integration.guest.run import CHECKOUT
 from integration.harness import servers
 from integration.harness.build import go_module
 from integration.harness.compose import FILES, Host, host
 from integration.harness.images import load_agent, make
-from integration.harness.limits import wait_until
+from integration.harness.limits import DIES_WITH_US, wait_until
 from integration.harness.measured import drive
+from integration.harness.name_server import name_server
+from integration.harness.ports import free_port
+from integration.harness.puppet import Puppet
 from tests.dashboard import expressions
 
 QUICKLY = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
-SILENT = {
-    "Errors",
-    "In progress",  # at the very moment of an export
-    "Asked of others: errors",
-    "Segments sent again",
-    "Attempts to connect that failed",
-    "Resets and full listen queues",
-    "Failures",
-    "What was lost",
-    "What was sent",  # without Tempo
-}
-"""Panels of what does not happen to a healthy service."""
+AT_ONCE_LOST = {"OTEL_BSP_MAX_QUEUE_SIZE": "4", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"}
+"""As long as nobody takes traces, what does not fit in there."""
+SENT = ("The agent", "What was sent")
 
 SOON = 120
 """Seconds until what is started has started: several programs, and the agent among them."""
@@ -75,30 +74,72 @@ def _asked_and_seen(port: int, seen: Callable[[], object]) -> bool:
 
 
 def test_prometheus_answers_the_dashboard(machine: Host) -> None:
-    """Each panel is asked for as Grafana does, and shows something of what has happened."""
-    program = go_module(
+    """Each expression of each panel is asked for as Grafana does, and gives a number of what has happened."""
+    prometheus = go_module(
         "prometheus", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/prometheus"
     )
-    make(machine.daemon, "prom/prometheus:v3.16.0", {"/prometheus-server": program}, ["/prometheus-server"])
-    panels = expressions()
-    pending = set(panels) - SILENT
+    make(
+        machine.daemon, "prom/prometheus:v3.16.0", {"/prometheus-server": prometheus}, ["/prometheus-server"]
+    )
+    pending = {(*panel, one) for panel, asked in expressions().items() for one in asked}
+    sent = {one for one in pending if one[:2] == SENT}
 
-    def answer(expression: str) -> list[Any]:
+    def shows(expression: str) -> bool:
         told = machine.ask(9090, "/api/v1/query", query=expression)
         assert told["status"] == "success", (expression, told)
-        return list(told["data"]["result"])
+        return any(float(one["value"][1]) > 0 for one in told["data"]["result"])
 
-    def all_shown() -> bool:
-        pending.difference_update([one for one in pending if any(map(answer, panels[one]))])
-        return not pending
+    def all_shown(but: Set[tuple[str, str, str]]) -> bool:
+        pending.difference_update([one for one in pending if shows(one[2])])
+        return pending <= but
 
     with (
         servers.threaded("shop") as server,
-        machine.up("grafana.yaml", "otel-ebpf", "prometheus", environment=QUICKLY),
+        machine.up("grafana.yaml", "otel-ebpf", "prometheus", environment={**QUICKLY, **AT_ONCE_LOST}),
+        _misfortune(machine, server.port) as befall,
     ):
-        assert wait_until(lambda: _asked_and_seen(server.port, all_shown), SOON, every=1), pending
-        for panel in SILENT:
-            assert all(isinstance(answer(expression), list) for expression in panels[panel])
+
+        def happens(but: Set[tuple[str, str, str]] = frozenset()) -> bool:
+            befall()
+            return _asked_and_seen(server.port, lambda: all_shown(but))
+
+        assert wait_until(lambda: happens(but=sent), SOON, every=1), pending
+        assert sent <= pending, "nobody has taken a span yet"
+        program = CHECKOUT / "tests" / "otlp_receiver.py"
+        receiver = [*machine.network.within, *DIES_WITH_US, sys.executable, str(program), "4317", "0"]
+        with subprocess.Popen(receiver, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL):
+            assert wait_until(happens, SOON, every=1), pending
+
+
+@contextmanager
+def _misfortune(machine: Host, port: int) -> Iterator[Callable[[], None]]:
+    """Give what makes happen, each time, all that the dashboard has and that a healthy service does not do.
+
+    A request to `port` is under way from here to the end.
+    """
+    refused, full, quick = free_port(), free_port(), free_port()
+    look_up = [sys.executable, "-c", "import socket, sys; socket.getaddrinfo(sys.argv[1], 80)"]
+    with (
+        name_server(within=machine.network) as resolving,
+        Puppet(machine.network.within) as puppet,
+        socket.create_connection(("127.0.0.1", port)) as endless,
+    ):
+        endless.sendall(b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\n\r\n")
+        puppet.do("listen", "127.0.0.1", full, 1)
+        puppet.do("connect", "127.0.0.1", full, 2)
+        puppet.do("listen", "127.0.0.1", quick, 16)
+
+        def befall() -> None:
+            drive(port, ["/status/500"])
+            puppet.begin("attempt", "127.0.0.1", full, 1.5)  # long enough for a second SYN
+            for name in ("none.shop.test", "silent.shop.test"):
+                resolving.run([*look_up, name], status=1)
+            assert puppet.finish() == "gave up"
+            assert puppet.do("attempt", "127.0.0.1", refused, 0) == str(errno.ECONNREFUSED)
+            puppet.do("reset", puppet.do("connect", "127.0.0.1", quick, 1))
+            puppet.do("close", puppet.do("accept", 1))
+
+        yield befall
 
 
 def test_files_that_are_mounted_are_there(machine: Host) -> None:

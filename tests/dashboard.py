@@ -9,14 +9,21 @@ DASHBOARD = Path(__file__).parent.parent / "configs" / "grafana" / "dashboard.js
 _VARIABLES = {"$__rate_interval": "1m", "$service": ".+"}
 
 
-def expressions() -> dict[str, list[str]]:
-    """Return the PromQL of each panel by its title, with variables filled in as Grafana does."""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
-    return {
-        panel["title"]: [_filled(target["expr"]) for target in panel["targets"]]
-        for panel in panels
-        if panel["type"] != "row"
-    }
+Panel = tuple[str, str]
+"""The title of its row, and its own: rows have panels of the same title."""
+
+
+def expressions() -> dict[Panel, list[str]]:
+    """Return the PromQL of each panel, with variables filled in as Grafana does."""
+    made: dict[Panel, list[str]] = {}
+    row = ""
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        if panel["type"] == "row":
+            row = panel["title"]
+            continue
+        assert (row, panel["title"]) not in made, "which of the two is looked at?"
+        made[row, panel["title"]] = [_filled(target["expr"]) for target in panel["targets"]]
+    return made
 
 
 def _filled(expression: str) -> str:

@@ -6,8 +6,8 @@
         assert receiver.spans()[0].attributes["http.request.method"] == "GET"
 
 Failures: `receiver.answer = Answer(http=503, grpc="UNAVAILABLE")` for every request from now on, or
-`receiver.answers.append(...)` for the next one only. As a program it counts bytes and decodes
-nothing: `python otlp_receiver.py` prints its gRPC and HTTP endpoints, and a total at end of input.
+`receiver.answers.append(...)` for the next one only. As a program it counts bytes and decodes nothing:
+`python otlp_receiver.py [GRPC_PORT HTTP_PORT]` prints its endpoints of both, and a total at end of input.
 """
 
 from __future__ import annotations
@@ -456,7 +456,8 @@ def _histogram_point(point: Any) -> Point:
 
 def main() -> None:
     """Count bytes until end of input."""
-    with OtlpReceiver(keep=False) as receiver:
+    ports = [int(word) for word in sys.argv[1:3]] or [0, 0]
+    with OtlpReceiver(keep=False, grpc_port=ports[0], http_port=ports[1]) as receiver:
         print(receiver.grpc_endpoint, receiver.http_endpoint, flush=True)
         sys.stdin.read()
         print(receiver.bytes_received, flush=True)

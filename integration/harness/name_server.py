@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,10 +70,11 @@ class NameServer:
 
 
 @contextmanager
-def name_server(options: str = "timeout:1 attempts:2") -> Iterator[NameServer]:
-    """Start one; `options` are resolv.conf's."""
+def name_server(options: str = "timeout:1 attempts:2", within: Network | None = None) -> Iterator[NameServer]:
+    """Start one, in a network that is there or in one of its own; `options` are resolv.conf's."""
     command = [sys.executable, str(DNS_PROGRAMS / "name_server.py"), ADDRESS, ADDRESS_6]
-    with TemporaryDirectory(prefix="resolver-") as folder, one_network() as network:
+    networks = nullcontext(within) if within else one_network()
+    with TemporaryDirectory(prefix="resolver-") as folder, networks as network:
         configuration = Path(folder, "resolv.conf")
         configuration.write_text(f"nameserver {ADDRESS}\noptions {options}\n")
         with Program([*network.within, *command]) as program:

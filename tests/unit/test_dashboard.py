@@ -17,7 +17,7 @@ from otel_ebpf.signals.process_metrics import ProcessMetrics
 from otel_ebpf.signals.request_metrics import RequestMetrics
 from otel_ebpf.signals.sampling import make_sampler
 from otel_ebpf.signals.tcp_metrics import TcpMetrics
-from tests.dashboard import DASHBOARD, expressions
+from tests.dashboard import DASHBOARD, Panel, expressions
 
 UNITS = {"s": "_seconds", "By": "_bytes"}
 """Those of the agent's; units in braces are no part of a name."""
@@ -62,8 +62,14 @@ def test_units_are_known() -> None:
     assert {unit for unit in units if not unit.startswith("{")} <= set(UNITS)
 
 
-@pytest.mark.parametrize("panel", expressions())
-def test_every_metric_is_exported(panel: str) -> None:
+def test_no_panel_is_left_out() -> None:
+    panels = expressions()
+    assert len(panels) == DASHBOARD.read_text().count('"timeseries"') == 23
+    assert panels["Requests", "Rate"] != panels["Lookups of names", "Rate"]
+
+
+@pytest.mark.parametrize("panel", expressions(), ids=": ".join)
+def test_every_metric_is_exported(panel: Panel) -> None:
     for expression in expressions()[panel]:
         assert asked(expression), expression
         assert asked(expression) <= EXPORTED, expression
