@@ -20,13 +20,15 @@ from integration.harness.provoke import reaches
 from integration.harness.rungs import RUNGS
 from integration.harness.servers import Server
 from integration.harness.spans import SERVER
-from tests.otlp_receiver import Answer
+from tests.otlp_receiver import Answer, Request, decode_spans
 
 StartAgent = Callable[..., Traced]
 RUNG = RUNGS[0]  # the way out is the same on every rung
 COUNT = 10
 OUTAGE = float(os.environ.get("OTEL_EBPF_TEST_OUTAGE", "5"))
 """Seconds. The one of 300 is run by hand: docs/backends.md."""
+RETRY_AFTER = 4
+"""Seconds, far above the first steps of the agent's own backoff."""
 AWAY = {"OTEL_METRICS_EXPORTER": "none"}
 """Of tests that count what is refused: metrics would take some of the answers."""
 
@@ -152,16 +154,28 @@ def test_who_is_not_let_in(
 def test_asked_to_come_back(
     start_agent: StartAgent, server: Server, backend: Backend, protocol: str, code: str
 ) -> None:
-    """503 and 429 with Retry-After, or their like by gRPC, as the Collector makes them of what it is told."""
+    """503 and 429 with Retry-After, or their like by gRPC, as the Collector makes them of what it is told.
+
+    Each refused request comes again, no sooner than it was asked to.
+    """
     relay = Relay(free_port(), free_port())
-    backend.receiver.answers.extend([Answer(grpc=code, retry_delay=1.0)] * 3)
+    backend.receiver.answers.extend([Answer(grpc=code, retry_delay=RETRY_AFTER)] * 2)
     with relay.running(backend):
         environment = {**relay.environment(protocol), **AWAY}
         traced = start_agent(RUNG, backend=backend, config=_only(server), environment=environment)
         drive(server.port, ["/json"] * COUNT)
         _is_delivered(traced, server, COUNT)
-        assert len(backend.receiver.requests(accepted=False)) == 3
+        first, second, third, *_ = backend.receiver.requests()
+        assert [one.accepted for one in (first, second, third)] == [False, False, True]
+        assert len(backend.receiver.requests(accepted=False)) == 2
+        assert _span_ids(first) == _span_ids(second) == _span_ids(third)
+        gaps = [second.at - first.at, third.at - second.at]
+        assert min(gaps) >= RETRY_AFTER, gaps
         traced.agent.stop()
+
+
+def _span_ids(request: Request) -> list[str]:
+    return [span.span_id for span in decode_spans(request.body)]
 
 
 def test_restarts_and_an_outage(

@@ -78,6 +78,7 @@ class Request:
     body: bytes
     headers: dict[str, str]
     accepted: bool
+    at: float  # seconds, of time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,8 @@ class OtlpReceiver:
             answer = self.answers.popleft() if self.answers else self.answer
             self.bytes_received += len(body)
             if self._keep:
-                self._requests.append(Request(signal, transport, body, headers, answer.accepts))
+                request = Request(signal, transport, body, headers, answer.accepts, time.monotonic())
+                self._requests.append(request)
             self._changed.notify_all()
         if answer.hang:
             self._closing.wait(answer.hang)
