@@ -6,10 +6,12 @@ emitting, or the stop, if they waited for one.
 
 from __future__ import annotations
 
+import gzip
 import logging
 import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -20,6 +22,7 @@ from otel_ebpf.export.settings import ConfigurationError, ExportSettings, OtlpSe
 from otel_ebpf.kernel.ledger import Ledger
 from tests.export_samples import CART, SHOP, balance, closed_port, columns_of, silent_port, span
 from tests.otlp_receiver import Answer, OtlpReceiver
+from tests.recording_relay import RecordingRelay
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("quick_backoff")
@@ -93,6 +96,21 @@ def test_gzip_and_headers(protocol: str, receiver: OtlpReceiver) -> None:
     if protocol != "grpc":
         assert request.headers["content-encoding"] == "gzip"
         assert request.headers["content-type"] == "application/x-protobuf"
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_messages_of_grpc_are_compressed_when_asked(receiver: OtlpReceiver, compression: str) -> None:
+    """By what is on the wire: the receiver's library shows messages as they were before."""
+    with RecordingRelay(urlsplit(receiver.grpc_endpoint).port or 0) as relay:
+        otlp = OtlpSettings(f"http://127.0.0.1:{relay.port}", "grpc", HOUR, compression)
+        with Stage(otlp) as stage:
+            stage.emit(10)
+            stage.wait(passed=10)
+        sent = relay.messages()
+    assert [one.compressed for one in sent] == [compression == "gzip"] * len(sent)
+    bodies = [gzip.decompress(one.body) if one.compressed else one.body for one in sent]
+    assert bodies == [request.body for request in receiver.requests()]
+    assert len(receiver.spans()) == 10
 
 
 def test_a_header_that_cannot_be_sent(protocol: str, receiver: OtlpReceiver) -> None:
