@@ -55,6 +55,11 @@ test-kernels: setup-test ## Run the guest tests on every kernel that is known (5
 	@OTEL_EBPF_GUESTS=all $(PYTEST) integration/test_guest_kernels.py \
 		--junit-xml=$(REPORTS)/test-kernels.xml $(ARGS)
 
+.PHONY: test-outage
+test-outage: setup-test ## Have a Collector away for five minutes, by gRPC and by HTTP; results go to benchmarks/
+	@$(PYTHON) -m benchmarks.outage $(ARGS)
+	@$(PYTHON) tools/generate_performance_docs.py
+
 .PHONY: lint
 lint: setup-dev ## Run every static check
 	@tools/lint.sh
