@@ -29,7 +29,14 @@ SAY_SECONDS: Final = 300.0
 """Between two lines that say why the disk cannot be used."""
 
 _DROPPED: Final = "%d %s were dropped from the disk queue: %s"
-_UNUSABLE: Final = "%d times the disk queue in %s could not be used, the last because: %s; %s wait in memory"
+_FULL: Final = (
+    "it has reached max_bytes, and the oldest had to go; raise export.disk_queue.max_bytes to keep more"
+)
+_DAMAGED: Final = "the file is damaged; is its disk well?"
+_UNUSABLE: Final = (
+    "%d times the disk queue in %s could not be used, the last because: %s; %s wait in memory: mend "
+    "that, or set export.disk_queue.directory to another"
+)
 
 
 class DiskFile:
@@ -76,7 +83,7 @@ class DiskFile:
         batch.row = self._store.last
         self._counts[self._books.in_flight] -= batch.items
         self._counts[self._books.on_disk] += batch.items
-        self._drop(self._books.disk_full, lost, "it has reached max_bytes, and the oldest had to go")
+        self._drop(self._books.disk_full, lost, _FULL)
         return True
 
     def oldest(self) -> Batch | None:
@@ -86,14 +93,14 @@ class DiskFile:
             if rows is None:
                 return None
             if not rows:
-                why = "they are not in the file any more"
+                why = "they are not in the file any more; who else writes there?"
                 self._give_up(store, store.last, store.items, self._books.disk_corrupt, why)
                 return None
             if damaged := [*takewhile(lambda row: row.body is None, rows)]:
-                why = "what is in the file is not what was written"
+                why = "what is in the file is not what was written; is its disk well?"
                 self._give_up(store, damaged[-1].number, _items(damaged), self._books.disk_corrupt, why)
             elif old := [*takewhile(self._is_old, rows)]:
-                why = "they were older than max_age_seconds"
+                why = "they were older than export.disk_queue.max_age_seconds; was the backend up?"
                 self._give_up(store, old[-1].number, _items(old), self._books.disk_expired, why)
             else:
                 return self._joined(store, [*takewhile(lambda row: row.body is not None, rows)])
@@ -203,7 +210,7 @@ class DiskFile:
         if self.under_way is not None and self.under_way.row:
             store.items -= self.under_way.items
             self._take_off(self.under_way)
-        self._drop(self._books.disk_corrupt, store.items, "the file is damaged")
+        self._drop(self._books.disk_corrupt, store.items, _DAMAGED)
         store.close()
         self._store = None
         try:
@@ -214,7 +221,10 @@ class DiskFile:
 
     def _rename(self, suffix: str, why: str) -> None:
         kept = self._directory.set_aside(self._name, suffix)
-        logger.error("%s cannot be read (%s): it is set aside as %s", self._name, why, kept)
+        text = (
+            "%s cannot be read (%s), and another is begun: it is set aside as %s, to be looked at or deleted"
+        )
+        logger.error(text, self._name, why, kept)
 
     def _say(self, error: StoreError) -> None:
         self._counts[Entry.DISK_QUEUE_UNWRITABLE] += 1

@@ -56,7 +56,11 @@ class Detectors:
         if not self._asking or (late and self._clock() < self._until):
             return ()
         for name in late:
-            logger.warning("the resource detector %s does not answer, and is no longer waited for", name)
+            logger.warning(
+                "the resource detector %s does not answer, and is no longer waited for: take it out of "
+                "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS, or start anew when it can answer",
+                name,
+            )
         self._asking = []
         merged: dict[str, AttributeValue] = {}
         for name in self._names:
@@ -67,11 +71,19 @@ class Detectors:
         try:
             (entry, *_) = entry_points(group=_GROUP, name=name) or (None,)
             if entry is None:
-                logger.warning("no resource detector is installed by the name %s", name)
+                logger.warning(
+                    "no resource detector is installed by the name %s: install its package, or take it out "
+                    "of OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
+                    name,
+                )
                 return
             self._found[name] = _of_the_host(entry.load()().detect().attributes)
         except Exception as error:  # it is anybody's code
-            logger.warning("the resource detector %s has failed: %s", name, error)
+            logger.warning(
+                "the resource detector %s has failed (%s): mend that and start anew, or take it out of "
+                "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
+                *(name, error),
+            )
 
 
 def _of_the_host(attributes: Mapping[str, object]) -> Attributes:

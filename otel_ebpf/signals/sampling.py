@@ -102,7 +102,9 @@ def make_sampler(name: str = "", argument: str = "") -> Sampler:
     based, root = _root_sampler(key, argument)
     if root is None:
         _logger.warning(
-            "OTEL_TRACES_SAMPLER %r is unknown, see docs/configuration.md: using %s", name, DEFAULT
+            "OTEL_TRACES_SAMPLER %r is unknown: using %s; set it to one of docs/configuration.md",
+            name,
+            DEFAULT,
         )
         based, root = True, AlwaysOn()
     return ParentBased(root) if based else root
@@ -127,7 +129,8 @@ def _ratio(argument: str) -> float:
         ratio = -1.0
     if not 0.0 <= ratio <= 1.0:
         _logger.warning(
-            "OTEL_TRACES_SAMPLER_ARG %r is not a number from 0.0 to 1.0: sampling everything", argument
+            "OTEL_TRACES_SAMPLER_ARG %r is not a number from 0.0 to 1.0: sampling everything until it is one",
+            argument,
         )
         return 1.0
     return ratio

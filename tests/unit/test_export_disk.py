@@ -257,7 +257,7 @@ def test_the_oldest_go_when_the_size_is_reached(folder: Path, caplog: pytest.Log
     assert numbers == sorted(numbers)
     assert numbers[-1] == 3999, "the newest are there"
     agent.stop()
-    assert "max_bytes" in caplog.text
+    assert "raise export.disk_queue.max_bytes" in caplog.text
 
 
 def test_what_is_too_old_is_dropped(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -65,6 +65,7 @@ def test_a_damaged_file_is_set_aside_and_another_begun(
     if damage:
         assert (folder / "it.sqlite.damaged").read_bytes() == damage
         assert "set aside" in caplog.text
+        assert "to be looked at or deleted" in caplog.text
     backend = Backend(up=True)
     assert Agent(folder, backend).start().wait(passed=5).stop() == {"passed": 5}
 

@@ -13,6 +13,7 @@ import pytest
 from otel_ebpf.identity.detectors import PATIENCE_SECONDS, Detectors
 from tests.waiting import wait_for
 
+ADVICE = "take it out of OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
 Install = Callable[[str, str], None]
 
 
@@ -67,6 +68,7 @@ def test_one_that_does_not_answer_is_given_up(
     now += 1
     assert detectors.take() == (("host.id", "a"),)
     assert "hung does not answer" in caplog.text
+    assert ADVICE in caplog.text
     never.set()
 
 
@@ -76,6 +78,7 @@ def test_one_that_fails_and_one_that_is_not_there(install: Install, caplog: pyte
     detectors = Detectors(("wrong", "not_installed"))
     detectors.start()
     wait_for(lambda: "division" in caplog.text and "by the name not_installed" in caplog.text)
+    assert [ADVICE in one.getMessage() for one in caplog.records] == [True, True]
     assert detectors.take() == ()
 
 

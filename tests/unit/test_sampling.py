@@ -125,6 +125,7 @@ def test_a_bad_argument_is_said_and_everything_sampled(
 ) -> None:
     sampler = make_sampler(name, argument)
     assert "OTEL_TRACES_SAMPLER_ARG" in caplog.text
+    assert "until it is one" in caplog.text
     assert decides(sampler, b"\xff" * 16, b"\0" * 8, 0)
     assert sdk_decides(sdk_sampler(monkeypatch, name, argument), b"\xff" * 16, b"\0" * 8, 0)
 
