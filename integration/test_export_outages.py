@@ -75,16 +75,28 @@ def test_refusal_for_good(start_agent: StartAgent, server: Server) -> None:
     _wait(traced, "export_failed", COUNT)
 
 
-def test_partial_success(start_agent: StartAgent, server: Server) -> None:
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_partial_success(start_agent: StartAgent, server: Server, protocol: str) -> None:
     """What the backend says that it rejected is export_rejected, and its words are in the log."""
     one_batch = {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(COUNT), "OTEL_BSP_SCHEDULE_DELAY": "60000"}
-    environment = {"OTEL_METRICS_EXPORTER": "none", **one_batch}
-    traced = start_agent(RUNG, config=_only(server), environment=environment)
-    traced.backend.receiver.answers.append(Answer(rejected=2, message="two were too old"))
-    drive(server.port, ["/json"] * COUNT)
-    ledger = _wait(traced, "export_rejected", 2)
-    assert ledger["export_passed"] == COUNT - 2
-    assert "two were too old" in traced.agent.log
+    with Backend() as backend:
+        receiver = backend.receiver
+        environment = {
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.grpc_endpoint
+            if protocol == "grpc"
+            else receiver.http_endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+            **one_batch,
+        }
+        traced = start_agent(RUNG, backend=backend, config=_only(server), environment=environment)
+        receiver.answers.append(Answer(rejected=2, message="two were too old"))
+        drive(server.port, ["/json"] * COUNT)
+        ledger = _wait(traced, "export_rejected", 2)
+        assert ledger["export_passed"] == COUNT - 2
+        assert "two were too old" in traced.agent.log
+        assert {one.transport for one in receiver.requests()} == {protocol[:4]}
+        traced.agent.stop()
 
 
 def test_age_limit(start_agent: StartAgent, server: Server) -> None:

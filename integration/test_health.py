@@ -21,7 +21,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from integration.conftest import Traced
-from integration.harness.agent import Agent
+from integration.harness.agent import COMMAND, Agent
 from integration.harness.backend import Backend
 from integration.harness.limits import DIES_WITH_US, PATIENCE, slack, wait_until
 from integration.harness.measured import drive
@@ -226,12 +226,29 @@ def test_what_the_agent_has_of_its_own(start_agent: StartAgent, probe: Probe) ->
         due = {name.replace(".", "_") + suffixes.get(unit, "") for name, unit in OWN_UNITS.items()}
         assert due <= scraped
         assert _by(every["ebpf.probe.attached"], "capability", "kind")["tcp_payload", RUNG] >= 1
-        refused = {("tcp_payload", one["rung"]) for one in traced.agent.doctor()["tcp_payload"]["refused"]}
-        if refused:
-            assert refused <= _by(every["ebpf.probe.attach.failures"], "capability", "kind").keys()
         assert _by(every["ebpf.program.runs"], "program")["visit_all",] > 0
         memory = every["process.memory.usage"].points[0].value
         assert 0.5 < memory / traced.agent.resident_bytes() < 2
+
+
+def test_what_is_refused_is_counted(start_agent: StartAgent, probe: Probe) -> None:
+    """Without CAP_SYS_ADMIN the kernel times no programs: that is told by OTLP, by scrape and by doctor."""
+    without = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+    config = {**probe.telemetry(bpf_statistics=True), "discovery": {"include": [{"ports": [free_port()]}]}}
+    traced = start_agent(RUNG, config=config, command=[*without, *COMMAND])
+    (refused,) = traced.agent.doctor()["bpf_statistics"]["refused"]
+    failures = "ebpf.probe.attach.failures"
+    assert wait_until(lambda: failures in _of_the_agent(traced)), _of_the_agent(traced).keys()
+    told = _by(_of_the_agent(traced)[failures], "capability", "kind", "reason")
+    assert told["bpf_statistics", refused["rung"], "EPERM"] == 1
+    scraped = text_string_to_metric_families(probe.ask("/metrics")[1])
+    reasons = {
+        one.labels["capability"]: one.labels["reason"]
+        for family in scraped
+        for one in family.samples
+        if family.name == "ebpf_probe_attach_failures"
+    }
+    assert reasons["bpf_statistics"] == "EPERM"
 
 
 def test_without_statistics_no_program_is_timed(start_agent: StartAgent, probe: Probe) -> None:
