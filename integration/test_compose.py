@@ -22,8 +22,8 @@ from integration.harness.build import go_module
 from integration.harness.compose import FILES, Host, host
 from integration.harness.images import load_agent, make
 from integration.harness.limits import DIES_WITH_US, wait_until
-from integration.harness.measured import drive
-from integration.harness.name_server import name_server
+from integration.harness.measured import drive, new_mark
+from integration.harness.name_server import ADDRESS, name_server
 from integration.harness.ports import free_port
 from integration.harness.puppet import Puppet
 from tests.dashboard import expressions
@@ -118,10 +118,9 @@ def _misfortune(machine: Host, port: int) -> Iterator[Callable[[], None]]:
     A request to `port` is under way from here to the end.
     """
     refused, full, quick = free_port(), free_port(), free_port()
-    look_up = [sys.executable, "-c", "import socket, sys; socket.getaddrinfo(sys.argv[1], 80)"]
     with (
         name_server(within=machine.network) as resolving,
-        Puppet(machine.network.within) as puppet,
+        Puppet(resolving.within()) as puppet,
         socket.create_connection(("127.0.0.1", port)) as endless,
     ):
         endless.sendall(b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\n\r\n")
@@ -131,10 +130,9 @@ def _misfortune(machine: Host, port: int) -> Iterator[Callable[[], None]]:
 
         def befall() -> None:
             drive(port, ["/status/500"])
-            puppet.begin("attempt", "127.0.0.1", full, 1.5)  # long enough for a second SYN
-            for name in ("none.shop.test", "silent.shop.test"):
-                resolving.run([*look_up, name], status=1)
-            assert puppet.finish() == "gave up"
+            assert puppet.do("attempt", "127.0.0.1", full, 1.5) == "gave up"  # after a second SYN
+            assert not puppet.do("look_up", "none.shop.test")
+            puppet.do("ask_again", ADDRESS, f"once.{new_mark()}.test")
             assert puppet.do("attempt", "127.0.0.1", refused, 0) == str(errno.ECONNREFUSED)
             puppet.do("reset", puppet.do("connect", "127.0.0.1", quick, 1))
             puppet.do("close", puppet.do("accept", 1))

@@ -201,6 +201,25 @@ def catch(numbers: list[int], count: int, length: int) -> int:
     return found
 
 
+def look_up(name: str) -> bool:
+    """Ask the C library for a name's addresses; say whether it has found some."""
+    try:
+        return bool(socket.getaddrinfo(name, 80))
+    except socket.gaierror:
+        return False
+
+
+def ask_again(address: str, name: str) -> None:
+    """Ask a name server, as a program with a resolver of its own, that answers the second question alone."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    message = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + labels + struct.pack(">BHH", 0, 1, 1)
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as new:
+        new.connect((address, 53))
+        new.send(message)
+        new.send(message)
+        new.recv(512)
+
+
 def hold_little(numbers: list[int]) -> None:
     for number in numbers:
         made[number].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -212,7 +231,7 @@ def main() -> None:
         for one in (
             *(listen, accept, connect, attempt, send, receive, end),
             *(datagrams, reach, throw, throw_at_each, throw_in_one, catch, hold_little),
-            *(say, hear, sleep, close, hang_up, reset, restore, visit_each, fork_each),
+            *(say, hear, sleep, close, hang_up, reset, restore, visit_each, fork_each, look_up, ask_again),
         )
     }
     for line in sys.stdin:
