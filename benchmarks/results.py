@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "results"
 _WIDTH = 160
 _INTRODUCTION = """# Results
 
-Made by `make bench`, `make soak` and `make test-outage`; the samples behind each figure are in the JSON files.
+Made by `make bench`, `make soak` and `make test-outage`; the samples behind figures are in the JSON files.
 Ratios are medians of interleaved rounds; *control* is untraced against untraced in the same series:
 a ratio means no more than the distance of its control from 1 allows.
 """

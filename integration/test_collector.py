@@ -207,7 +207,7 @@ def test_restarts_and_an_outage(
             visit(1)
     visit(OUTAGE)
     waiting = traced.agent.ledger()["export_in_flight"]
-    assert waiting > 0
+    assert waiting > 0, traced.agent.ledger()
     with relay.running(backend):
         visit(1)
         _is_delivered(traced, server, asked)
