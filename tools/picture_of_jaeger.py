@@ -15,9 +15,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from integration.harness.jaeger import Jaeger
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PICTURE = CHECKOUT / "docs" / "pictures" / "jaeger.png"
@@ -59,7 +64,9 @@ def serve(port: int, certificate: str, asks: tuple[str, ...]) -> None:
     server.serve_forever()
 
 
-def main() -> None:
+@contextmanager
+def shown_trace() -> Iterator[tuple[Jaeger, str]]:
+    """Run it all; give a Jaeger with its page and the id of a whole trace. SystemExit if there is none."""
     import trustme  # noqa: PLC0415 (the services need no more than Python)
 
     from integration.harness.agent import Agent  # noqa: PLC0415
@@ -100,7 +107,7 @@ def main() -> None:
                 break
         else:
             raise SystemExit(f"none of {ATTEMPTS} traces is complete")
-        photograph(f"{shown.url}/trace/{complete['traceID']}")
+        yield shown, complete["traceID"]
 
 
 def is_complete(trace: dict) -> bool:  # type: ignore[type-arg]
@@ -109,12 +116,22 @@ def is_complete(trace: dict) -> bool:  # type: ignore[type-arg]
     return [names.count(word) for word in ("GET", "DNS", "socket", "TLS")] == [6, 2, 3, 1]
 
 
-def photograph(url: str) -> None:
-    PICTURE.parent.mkdir(exist_ok=True)
+def look(url: str, *how: str) -> str:
+    """Have a browser without a window open a page, and let its scripts run; return what it writes."""
     browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    wanted = [f"--window-size={WINDOW}", "--virtual-time-budget=20000", f"--screenshot={PICTURE}"]
-    subprocess.run([*browser, *wanted, url], check=True, timeout=300, stderr=subprocess.DEVNULL)
-    print(f"{PICTURE.relative_to(CHECKOUT)}: {PICTURE.stat().st_size >> 10} KiB, of {url}")
+    words = [*browser, "--virtual-time-budget=20000", *how, url]
+    done = subprocess.run(
+        words, check=True, timeout=300, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    return done.stdout
+
+
+def main() -> None:
+    with shown_trace() as (shown, trace):
+        url = f"{shown.url}/trace/{trace}"
+        PICTURE.parent.mkdir(exist_ok=True)
+        look(url, f"--window-size={WINDOW}", f"--screenshot={PICTURE}")
+        print(f"{PICTURE.relative_to(CHECKOUT)}: {PICTURE.stat().st_size >> 10} KiB, of {url}")
 
 
 if __name__ == "__main__":
