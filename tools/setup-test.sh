@@ -9,6 +9,7 @@ command_of() {
         nodejs) echo node ;;
         golang-go) echo go ;;
         cargo) echo cargo ;;
+        chromium) echo chromium ;;
         default-jdk-headless) echo javac ;;
         docker.io) echo dockerd ;;
         *) echo "" ;;
