@@ -224,9 +224,10 @@ class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool,
         Meta(
             description="Follow requests into threads that are started on their behalf, in processes that "
-            "have shown that they start some for each request."
+            "have shown that they start some for each request. A program that turns to a pool of threads "
+            "later may be told a few wrong parents: docs/traces.md."
         ),
-    ] = True
+    ] = False
     runtime_percent: Annotated[
         int,
         Meta(

@@ -45,7 +45,7 @@ class Attach:
     dns: bool = True
     dns_packets: bool = True
     tls_left_out: bool = False  # whether a decision may leave out a process's TLS
-    started_threads: bool = True  # whether threads that a serving thread starts may serve its request
+    started_threads: bool = False  # whether threads that a serving thread starts may serve its request
     network_part: bool = True  # whether exchanges tell of the network's part in them
     network_tcp: bool = True
     network_udp: bool = True
