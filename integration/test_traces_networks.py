@@ -12,35 +12,41 @@ from integration.conftest import Traced
 from integration.harness.build import PROGRAMS
 from integration.harness.limits import PATIENCE, slack
 from integration.harness.measured import new_mark
-from integration.harness.network import SERVICES, TRANSLATED, two_networks
+from integration.harness.network import SERVICES, SERVICES_6, TRANSLATED, two_networks
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.rungs import RUNGS
 from integration.harness.spans import CLIENT, SERVER, SeenSpan
-from integration.harness.traces import torn
+from integration.harness.traces import judge, torn
 
 TRACES = PROGRAMS / "traces"
 REQUESTS = 40
 
 
-@pytest.mark.parametrize("translated", [False, True], ids=["veth", "DNAT"])
-def test_services_in_another_network_namespace(start_agent: Callable[..., Traced], translated: bool) -> None:
-    """A client that calls the server by an address and a port that the server does not have."""
+@pytest.mark.parametrize("way", ["veth", "DNAT", "IPv6"])
+def test_services_in_another_network_namespace(start_agent: Callable[..., Traced], way: str) -> None:
+    """By IPv6 the services ask each other too, by ::1; by DNAT, whom the client calls does not exist."""
     first, second, mark = free_port(), free_port(), new_mark()
     observed = [{"command_line": "*threaded_hop.py*"}, {"command_line": "*visitor.py*"}]
+    six = way == "IPv6"
+    named = {"veth": SERVICES, "DNAT": TRANSLATED, "IPv6": SERVICES_6}[way]
+    address = f"[{named}]:{first}" if six else f"{named}:{80 if way == 'DNAT' else first}"
     with two_networks(first) as networks:
         hop = [*networks.within(networks.services), sys.executable, str(TRACES / "threaded_hop.py")]
-        with Program([*hop, str(first), "0.0.0.0"]), Program([*hop, str(second)]):
+        outer_hop, inner_hop = ("::", "::1") if six else ("0.0.0.0", "127.0.0.1")
+        with Program([*hop, str(first), outer_hop]), Program([*hop, str(second), inner_hop]):
             networks.wait_listening(first)
             networks.wait_listening(second)
             traced = start_agent(RUNGS[0], config={"discovery": {"include": observed}})
-            address = f"{TRANSLATED}:80" if translated else f"{SERVICES}:{first}"
             visit = [*networks.within(networks.visitors), sys.executable, str(TRACES / "visitor.py")]
-            words = [*visit, address, str(second), mark, str(REQUESTS), "4"]
+            words = [*visit, address, f"{second}s" if six else str(second), mark, str(REQUESTS), "4"]
             subprocess.run(words, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL)
             seen = traced.backend.expect(4 * REQUESTS, mark=mark)
     outer = _paired(seen, "visitor")
-    assert {span.attributes["server.address"] for span in outer} == {address.partition(":")[0]}
+    assert {span.attributes["server.address"] for span in outer} == {named}
+    verdict = judge(seen, "visitor", translated=way == "DNAT")
+    assert not verdict.wrong, str(verdict)
+    assert not verdict.missing, str(verdict)
 
 
 def test_requests_that_came_with_the_syn(start_agent: Callable[..., Traced]) -> None:

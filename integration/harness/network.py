@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from integration.harness.build import PROGRAMS
 from integration.harness.limits import DIES_WITH_US, PATIENCE, slack, wait_until
 
 VISITORS, SERVICES = "10.231.7.1", "10.231.7.2"
+VISITORS_6, SERVICES_6 = "fd00:231:7::1", "fd00:231:7::2"
 SLOW_SERVICES, SLOW_SERVICES_6 = "10.231.9.2", "fd00:231:9::2"
 HOST = "10.231.8.1"
 TRANSLATED = "10.231.99.1"
@@ -96,8 +98,12 @@ def two_networks(port: int) -> Iterator[Networks]:
             *("ip", "-n", made.visitors, "link", "add", "wire", "type", "veth"),
             *("peer", "name", "wire", "netns", made.services),
         )
-        for name, address in ((made.visitors, VISITORS), (made.services, SERVICES)):
+        for name, address, address_6 in (
+            (made.visitors, VISITORS, VISITORS_6),
+            (made.services, SERVICES, SERVICES_6),
+        ):
             _run("ip", "-n", name, "address", "add", f"{address}/30", "dev", "wire")
+            _run("ip", "-n", name, "address", "add", f"{address_6}/64", "dev", "wire", "nodad")
             _run("ip", "-n", name, "link", "set", "wire", "up")
         _run("ip", "-n", made.visitors, "route", "add", TRANSLATED, "dev", "wire")
         _run(
@@ -127,8 +133,9 @@ def slow_wire(networks: Networks, milliseconds: int) -> Iterator[None]:
 
 
 def _wait_listening(within: list[str], port: int) -> None:
-    wanted = f":{port:04X} 00000000:0000 0A"
-    assert wait_until(lambda: wanted in _run(*within, "cat", "/proc/net/tcp")), f"nothing listens on {port}"
+    wanted = re.compile(f":{port:04X} 0+:0000 0A")
+    sockets = [*within, "cat", "/proc/net/tcp", "/proc/net/tcp6"]
+    assert wait_until(lambda: bool(wanted.search(_run(*sockets)))), f"nothing listens on {port}"
 
 
 def _run(*words: str) -> str:

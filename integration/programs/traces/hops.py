@@ -4,7 +4,7 @@
 
 A hop is a port, or several with a plus between them, which are asked one after the other. NUMBER and the
 query go along, so that every request tells whose it is. Connections are kept, one to each port for each
-thread; a hop that ends in `c` is asked by a connection of its own.
+thread; a hop that ends in `c` is asked by a connection of its own, one that ends in `s` by IPv6 (six).
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ def walk(target: str, how: Callable[[list[Callable[[], object]]], object] | None
 
 
 def _ask(hop: str, target: str) -> bytes:
-    port = int(hop.removesuffix("c"))
-    if hop.endswith("c"):
-        connection = http.client.HTTPConnection("127.0.0.1", port)
+    port = int(hop.rstrip("cs"))
+    host = "::1" if "s" in hop else "127.0.0.1"
+    if "c" in hop:
+        connection = http.client.HTTPConnection(host, port)
         try:
             return _get(connection, target)
         finally:
             connection.close()
     connections: dict[int, http.client.HTTPConnection] = _kept.__dict__.setdefault("connections", {})
     if port not in connections:
-        connections[port] = http.client.HTTPConnection("127.0.0.1", port)
+        connections[port] = http.client.HTTPConnection(host, port)
     return _get(connections[port], target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,4 +32,6 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     ThreadingHTTPServer.request_queue_size = 256
     address = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
+    if ":" in address:
+        ThreadingHTTPServer.address_family = socket.AF_INET6
     ThreadingHTTPServer((address, int(sys.argv[1])), Handler).serve_forever()

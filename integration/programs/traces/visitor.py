@@ -41,7 +41,7 @@ class Hesitant(http.client.HTTPConnection):
 def connect(place: str, authority: str, pause: float) -> http.client.HTTPConnection:
     """Return a connection that is yet to be made."""
     host, _, port = place.rpartition(":")
-    host = host or "127.0.0.1"
+    host = host.strip("[]") or "127.0.0.1"
     if pause:
         hesitant = Hesitant(host, int(port))
         hesitant.pause = pause
