@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.limits import wait_until
+from integration.harness.go_programs import NEWEST, Build, build
+from integration.harness.hops import TRACES, Hops, visitor
+from integration.harness.limits import PATIENCE, slack, wait_until
 from integration.harness.measured import drive, new_mark
 from integration.harness.rungs import RUNGS
 from integration.harness.servers import Server
 from integration.harness.spans import SERVER
+from integration.harness.traces import judge, torn
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENTS = {
@@ -74,3 +79,36 @@ def test_ratio_keeps_about_its_share(
     assert ledger["signal_span"] + ledger["signal_unsampled"] == total
     spans = traced.backend.expect(ledger["signal_span"], port=server.port, kind=SERVER)
     assert 150 <= len(spans) <= 250
+
+
+def _told(traced: Traced) -> int:
+    """Return how many requests became spans, or did not because of the sampler."""
+    ledger = traced.agent.ledger()
+    return ledger["signal_span"] + ledger["signal_unsampled"]
+
+
+@pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
+def test_ratio_keeps_all_of_a_request_or_nothing(start_agent: Callable[..., Traced], sampler: str) -> None:
+    """Through threads, Go and asyncio: 8 spans each, and one answer for all of them."""
+    total, per_request, mark = 200, 8, new_mark()
+    with Hops() as hops:
+        one, last = hops("threaded-0"), hops("threaded-1")
+        go, loop = hops("go-0", [build(TRACES / "go_hop", Build(NEWEST, True))]), hops("asyncio-0")
+        chain = [one, go, loop, last]
+        environment = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0.5"}
+        rules = {"discovery": {"include": [{"ports": [server.port for server in chain]}]}}
+        config = {**rules, "traces": {"runtime_percent": 100000}}
+        traced = start_agent(RUNGS[0], config=config, environment=environment)
+        for server in chain:
+            drive(server.port, ["/walk/0"] * 4)
+        assert wait_until(lambda: _told(traced) >= 2 * 4 * len(chain))
+        before = _told(traced)
+        words = visitor(one, f"{go.port}/{loop.port}/{last.port}", mark, total, 10)
+        subprocess.run(words, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL)
+        assert wait_until(lambda: _told(traced) - before >= total * per_request)
+        seen = traced.backend.settled(mark)
+    spans_of = Counter(span.target.partition("?")[0].split("/")[2] for span in seen)
+    assert set(spans_of.values()) == {per_request}, spans_of
+    assert not torn(seen)
+    assert not judge(seen, "visitor").missing
+    assert 60 <= len(spans_of) <= 140
