@@ -48,19 +48,35 @@ CONVERSATIONS: dict[str, tuple[Steps, Steps, Sequence[str]]] = {
 
 
 PIPELINED = ("three_at_once", "three_in_a_row")
+REPEATED = 20
+MOST = 0.8
+"""The share of the pipelined requests that have a parent at least; who has one has the right one."""
 
 
-@pytest.mark.parametrize("name", CONVERSATIONS)
-def test_the_server_s_request_is_the_client_s_child(traced: Traced, name: str) -> None:
+def _talk(traced: Traced, name: str) -> tuple[int, int]:
+    """Have a conversation; return how many of its requests have their parent, and how many there were."""
     client, server, paths = CONVERSATIONS[name]
     port = converse([*client, step("close")], [*server, step("eof")])
     spans = traced.backend.expect(2 * len(paths), port=port)
     asked = {span.target: span for span in spans if span.kind == CLIENT}
     served = {span.target: span for span in spans if span.kind == SERVER}
     assert sorted(asked) == sorted(served) == sorted(paths), describe(spans)
-    for path in paths:
-        assert not asked[path].parent_id
-        # While several are under way it is looked for once: before the client's send was heard of, in vain.
-        if served[path].parent_id or name not in PIPELINED:
-            parent = (asked[path].trace_id, asked[path].span_id)
-            assert (served[path].trace_id, served[path].parent_id) == parent, path
+    assert not any(span.parent_id for span in asked.values())
+    with_parent = [path for path in paths if served[path].parent_id]
+    for path in with_parent:
+        parent = (asked[path].trace_id, asked[path].span_id)
+        assert (served[path].trace_id, served[path].parent_id) == parent, path
+    return len(with_parent), len(paths)
+
+
+@pytest.mark.parametrize("name", [name for name in CONVERSATIONS if name not in PIPELINED])
+def test_the_server_s_request_is_the_client_s_child(traced: Traced, name: str) -> None:
+    found, all_of_them = _talk(traced, name)
+    assert found == all_of_them
+
+
+@pytest.mark.parametrize("name", PIPELINED)
+def test_most_pipelined_requests_are_the_client_s_children(traced: Traced, name: str) -> None:
+    """While several are under way it is looked for once: now and then before the client's send is known."""
+    found, all_of_them = map(sum, zip(*(_talk(traced, name) for _ in range(REPEATED)), strict=True))
+    assert found >= MOST * all_of_them, f"{found} of {all_of_them}"
