@@ -9,6 +9,7 @@ times as much on a virtual machine as on hardware.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,8 +29,11 @@ from integration.harness.go_programs import LOCAL, Build, build
 from integration.harness.hops import TRACES
 from integration.harness.ports import free_port
 from integration.harness.program import Program
+from integration.harness.proxies import PROXIES
 
 CONNECTIONS = 10
+PREFIXES = {"uvloop": ("python", "uvloop")}
+"""How the names of a runtime's BPF programs begin, where not as it does. Threads have no probes."""
 COLUMNS = ("program", "runs/request", "ns/request")
 
 
@@ -49,9 +53,15 @@ class Service:
 def commands(port: int) -> dict[str, list[str | Path]]:
     """Return how the service of each runtime is started."""
     go = build(TRACES / "go_hop", Build(LOCAL, False))
-    uvicorn = [sys.executable, "-m", "uvicorn", "--loop", "asyncio", "--no-access-log"]
-    uvicorn += ["--port", str(port), "asyncio_hop:app"]
-    return {"go": [go, str(port)], "python": [*uvicorn], "node": ["node", "node_callbacks_hop.js", str(port)]}
+    uvicorn = [sys.executable, "-m", "uvicorn", "--no-access-log", "--port", str(port), "asyncio_hop:app"]
+    return {
+        "go": [go, str(port)],
+        "python": [*uvicorn, "--loop", "asyncio"],
+        "uvloop": [*uvicorn, "--loop", "uvloop"],
+        "node": ["node", "node_callbacks_hop.js", str(port)],
+        "ruby": ["ruby", "puma_hop.rb", "5", str(port)],
+        "threads": [sys.executable, "threaded_hop.py", str(port)],
+    }
 
 
 @contextmanager
@@ -60,6 +70,13 @@ def serving(runtime: str) -> Iterator[Service]:
     port, asked = free_port(), free_port()
     with ExitStack() as stack:
         stack.enter_context(Program(pinned(LOAD_CPU, *commands(asked)["go"]), port=asked))
+        if runtime in PROXIES:
+            proxy = stack.enter_context(PROXIES[runtime](asked, 1))["kept"]
+            for pid in proxy.program.pids:
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setaffinity(int(thread.name), {SERVER_CPU})
+            yield Service(proxy.program.pids, proxy.port, "/walk/1/x?n=b")
+            return
         command = pinned(SERVER_CPU, *commands(port)[runtime])
         program = stack.enter_context(Program(command, port=port, directory=TRACES))
         yield Service(program.pids, port, f"/walk/1/{asked}?n=b")
@@ -105,7 +122,8 @@ def measure(runtime: str, chosen: options.Options) -> tuple[list[Check], Table, 
     with counting_receiver() as receiver, serving(runtime) as service:
         rows = programs(service, receiver.endpoint, chosen.seconds)
         taken = rates(service, receiver.endpoint, chosen)
-    own = [row for row in rows if row[0].startswith(f"{runtime}_") and not row[0].startswith("go_tls")]
+    prefixes = tuple(f"{name}_" for name in PREFIXES.get(runtime, (runtime,)))
+    own = [row for row in rows if row[0].startswith(prefixes) and not row[0].startswith("go_tls")]
     followed, control = (ratio(taken[name], taken["not followed"]) for name in ("followed", "control"))
     untraced = ratio(taken["followed"], taken["untraced"])
     return (
@@ -122,11 +140,11 @@ def measure(runtime: str, chosen: options.Options) -> tuple[list[Check], Table, 
 
 
 def main() -> None:
-    chosen = options.parse(__doc__, rounds=3, seconds=2)
+    chosen = options.parse(__doc__, rounds=9, seconds=2)
     checks: list[Check] = []
     tables: list[Table] = []
     samples: dict[str, Any] = {}
-    for runtime in commands(0):
+    for runtime in (*commands(0), *PROXIES):
         found, table, samples[runtime] = measure(runtime, chosen)
         checks += found
         tables.append(table)
