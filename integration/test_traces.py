@@ -81,3 +81,12 @@ def test_a_traceparent_s_flag_decides_through_the_whole_chain(
     seen = traced.backend.expect(spans, mark=mark)
     assert {span.trace_id for span in seen} <= {TRACE}
     assert wait_until(lambda: traced.agent.ledger()["signal_unsampled"] - before == 6 - spans)
+
+
+def test_who_sends_a_traceparent_decides_whose_child_the_server_s_is(traced: Traced, hop: Hops) -> None:
+    """The span that is named there, as an SDK's: the client span is another child of it, and not between."""
+    one, mark = hop("threaded-0"), new_mark()
+    drive(one.port, ["/walk/1"], mark=mark, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+    seen = traced.backend.expect(2, mark=mark)
+    assert sorted(span.kind for span in seen) == sorted((SERVER, CLIENT))
+    assert {(span.trace_id, span.parent_id) for span in seen} == {(TRACE, PARENT)}
