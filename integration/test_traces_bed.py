@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,10 +11,12 @@ from integration.conftest import Traced
 from integration.harness.build import java_class
 from integration.harness.go_programs import NEWEST, Build, build
 from integration.harness.hops import TRACES, Hops, check, judged
-from integration.harness.limits import wait_until
-from integration.harness.measured import drive
+from integration.harness.limits import PATIENCE, slack, wait_until
+from integration.harness.measured import drive, new_mark
 from integration.harness.proxies import PROXIES
 from integration.harness.servers import Server
+from integration.harness.spans import SeenSpan
+from integration.harness.traces import judge
 
 # Each runtime's own tests say on which rungs.
 pytestmark = pytest.mark.one_rung
@@ -88,3 +91,44 @@ def test_a_chain_with_nothing_configured(rung: str, start_agent: Callable[..., T
     let_go = {kind for kind, name in FOLLOWED.items() if any(name in path for path in costly)}
     allowed = {UNKNOWN, "node_hop client"} | let_go
     assert set(verdict.missing) <= allowed, f"{verdict}, given up {costly}"
+
+
+def _number(span: SeenSpan) -> int:
+    return int(span.target.partition("?")[0].split("/")[2])
+
+
+@pytest.mark.parametrize("visitor", ["curl", "wrk"])
+def test_visitors_that_others_wrote(traced: Traced, hop: Hops, visitor: str) -> None:
+    """curl, one request after the other, and wrk, eight at once until its time is over."""
+    ports = [str(server.port) for server in [*_by_runtime(hop, 0), hop("threaded-1")]]
+    mark, path, at_once = new_mark(), "/".join(["x", *ports]), 8
+    with PROXIES["nginx"](hop("threaded-0").port, 1) as proxy:
+        url = f"http://127.0.0.1:{proxy['kept'].port}"
+        by_wrk = [
+            "wrk",
+            "-t1",
+            f"-c{at_once}",
+            "-d2s",
+            "-s",
+            str(TRACES / "numbered.lua"),
+            url,
+            "--",
+            path,
+            mark,
+        ]
+        by_curl = ["curl", "-sS", "--fail", f"{url}/walk/[0-49]/{path}?n={mark}"]
+        words = by_curl if visitor == "curl" else by_wrk
+        done = subprocess.run(
+            words, check=True, timeout=slack(PATIENCE), capture_output=True, stdin=subprocess.DEVNULL
+        )
+        assert b"Non-2xx" not in done.stdout
+        seen = traced.backend.settled(mark)
+    last = max(map(_number, seen))
+    # wrk goes away amid the last of them.
+    whole = [span for span in seen if visitor == "curl" or _number(span) < last - 2 * at_once]
+    requests = {_number(span) for span in whole}
+    assert len(requests) >= 20, len(requests)
+    assert len(whole) == len(requests) * (4 + 2 * len(ports))
+    verdict = judge(whole, visitor)
+    assert not verdict.wrong, str(verdict)
+    assert set(verdict.missing) <= {UNKNOWN}, str(verdict)
