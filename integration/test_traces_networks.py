@@ -49,6 +49,26 @@ def test_services_in_another_network_namespace(start_agent: Callable[..., Traced
     assert not verdict.missing, str(verdict)
 
 
+def test_curl_by_an_address_that_is_translated(start_agent: Callable[..., Traced]) -> None:
+    """A visitor outside that is no program of these tests."""
+    first, second, mark = free_port(), free_port(), new_mark()
+    observed = [{"command_line": "*threaded_hop.py*"}, {"executable": "*/curl"}]
+    with two_networks(first) as networks:
+        hop = [*networks.within(networks.services), sys.executable, str(TRACES / "threaded_hop.py")]
+        with Program([*hop, str(first), "0.0.0.0"]), Program([*hop, str(second)]):
+            networks.wait_listening(first)
+            networks.wait_listening(second)
+            traced = start_agent(RUNGS[0], config={"discovery": {"include": observed}})
+            url = f"http://{TRANSLATED}:80/walk/[0-{REQUESTS - 1}]/{second}?n={mark}"
+            words = [*networks.within(networks.visitors), "curl", "-sS", "--fail", url]
+            subprocess.run(words, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL)
+            seen = traced.backend.expect(4 * REQUESTS, mark=mark)
+    _paired(seen, "curl")
+    verdict = judge(seen, "curl", translated=True)
+    assert not verdict.wrong, str(verdict)
+    assert not verdict.missing, str(verdict)
+
+
 def test_requests_that_came_with_the_syn(start_agent: Callable[..., Traced]) -> None:
     """TCP fast open (RFC 7413): the first bytes are sent, and taken, before the handshake is over."""
     first, second, mark = free_port(), free_port(), new_mark()
