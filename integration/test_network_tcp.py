@@ -15,7 +15,7 @@ from integration.harness.backend import Backend
 from integration.harness.build import PROGRAMS
 from integration.harness.fixtures import server, visitor
 from integration.harness.limits import wait_until
-from integration.harness.network import SERVICES, VISITORS, Networks, two_networks
+from integration.harness.network import SERVICES, SERVICES_6, VISITORS, VISITORS_6, Networks, two_networks
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.puppet import OBSERVED, Puppet
@@ -23,15 +23,12 @@ from integration.harness.tcp_counts import Told, kernel_counter, socket_counters
 
 __all__ = ["server", "visitor"]
 
-SERVICES_6, VISITORS_6 = "fd00:231:7::2", "fd00:231:7::1"
 OUT, IN = {"network__io__direction": "transmit"}, {"network__io__direction": "receive"}
 
 
 @pytest.fixture(scope="module")
 def networks() -> Iterator[Networks]:
     with two_networks(free_port()) as made:
-        for name, address in ((made.visitors, VISITORS_6), (made.services, SERVICES_6)):
-            run("ip", "-n", name, "address", "add", f"{address}/64", "dev", "wire", "nodad")
         yield made
 
 
