@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,20 +115,22 @@ def test_prometheus_answers_the_dashboard(machine: Host) -> None:
 def _misfortune(machine: Host, port: int) -> Iterator[Callable[[], None]]:
     """Give what makes happen, each time, all that the dashboard has and that a healthy service does not do.
 
-    A request to `port` is under way from here to the end.
+    A request to `port` is under way from one time to the next: the agent sees none that was before it.
     """
     refused, full, quick = free_port(), free_port(), free_port()
     with (
         name_server(within=machine.network) as resolving,
         Puppet(resolving.within()) as puppet,
-        socket.create_connection(("127.0.0.1", port)) as endless,
+        ExitStack() as under_way,
     ):
-        endless.sendall(b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\n\r\n")
         puppet.do("listen", "127.0.0.1", full, 1)
         puppet.do("connect", "127.0.0.1", full, 2)
         puppet.do("listen", "127.0.0.1", quick, 16)
 
         def befall() -> None:
+            under_way.close()
+            asking = under_way.enter_context(socket.create_connection(("127.0.0.1", port)))
+            asking.sendall(b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\n\r\n")
             drive(port, ["/status/500"])
             assert puppet.do("attempt", "127.0.0.1", full, 1.5) == "gave up"  # after a second SYN
             assert not puppet.do("look_up", "none.shop.test")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from integration.conftest import Traced
 from integration.harness.build import java_class
 from integration.harness.go_programs import NEWEST, Build, build
-from integration.harness.hops import TRACES, Hops, check, judged
-from integration.harness.limits import PATIENCE, slack, wait_until
-from integration.harness.measured import drive, new_mark
+from integration.harness.hops import TRACES, Hops, check
+from integration.harness.limits import PATIENCE, slack
+from integration.harness.measured import new_mark
 from integration.harness.proxies import PROXIES
 from integration.harness.servers import Server
 from integration.harness.spans import SeenSpan
@@ -24,20 +24,6 @@ pytestmark = pytest.mark.one_rung
 AT_ONCE = [1, 10, 50, 100]
 UNKNOWN = "JavaHop client"
 """What a JVM asks has no parent before it is believed, and where several requests are open."""
-
-FOLLOWED = {
-    "nginx client": "nginx",
-    "node_hop client": "node",
-    "go_hop client": "go_hop",
-    "asyncio_hop client": "python",
-}
-"""By kind of span what is in the path of the file that has its probes."""
-
-
-def _followed(traced: Traced) -> set[str]:
-    runtimes = traced.agent.status()["runtimes"]
-    paths = [one["path"] for one in [*runtimes["followed"], *runtimes["given_up"]]]
-    return {kind for kind, name in FOLLOWED.items() if any(name in path for path in paths)}
 
 
 @pytest.fixture(scope="module")
@@ -70,27 +56,6 @@ def test_one_that_asks_all(traced: Traced, hop: Hops, first: str) -> None:
     """Ten from one service that another asks, two of each kind: 24 spans."""
     fan = "+".join(str(server.port) for server in [*_by_runtime(hop, 1), *_by_runtime(hop, 2)])
     check(traced, hop("threaded-1"), f"{hop(first).port}/{fan}", 4 + 10 * 2, 10)
-
-
-def test_a_chain_with_nothing_configured(rung: str, start_agent: Callable[..., Traced], hop: Hops) -> None:
-    """Whom to observe alone is said. Missing are what docs/traces.md names: a JVM's, Node's behind an await.
-
-    Programs whose probes cost too much of this host, by `traces.runtime_percent`, are let go.
-    """
-    first, last, services = hop("threaded-0"), hop("threaded-1"), _by_runtime(hop, 0)
-    ports = [str(server.port) for server in [*services, last]]
-    with PROXIES["nginx"](first.port, 1) as proxy:
-        observed = [*services, first, last, proxy["kept"]]
-        include = [{"ports": [server.port for server in observed]}]
-        traced = start_agent(rung, config={"discovery": {"include": include}})
-        for server in observed:
-            drive(server.port, [f"/walk/0/{last.port}"] * 4)
-        assert wait_until(lambda: len(_followed(traced)) == len(FOLLOWED)), _followed(traced)
-        verdict = judged(traced, proxy["kept"], "/".join(["x", *ports]), 4 + 2 * len(ports), 10)
-    costly = {one["path"] for one in traced.agent.status()["runtimes"]["given_up"]}
-    let_go = {kind for kind, name in FOLLOWED.items() if any(name in path for path in costly)}
-    allowed = {UNKNOWN, "node_hop client"} | let_go
-    assert set(verdict.missing) <= allowed, f"{verdict}, given up {costly}"
 
 
 def _number(span: SeenSpan) -> int:
