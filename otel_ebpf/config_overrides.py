@@ -8,11 +8,11 @@ from msgspec import Meta, Struct
 
 from otel_ebpf.config_rules import ProcessRule, RouteRule
 
-__all__ = ["OVERRIDES_MAX", "Override"]
+__all__ = ["OVERRIDES_MAX", "Override", "SamplerName"]
 
 OVERRIDES_MAX = 1000
 
-Sampler = Literal[
+SamplerName = Literal[
     "always_on",
     "always_off",
     "traceidratio",
@@ -20,6 +20,7 @@ Sampler = Literal[
     "parentbased_always_off",
     "parentbased_traceidratio",
 ]
+"""As OTEL_TRACES_SAMPLER has them (OpenTelemetry's SDK environment variables)."""
 
 
 class Override(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +49,8 @@ class Override(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = None
     sampler: Annotated[
-        Sampler | None, Meta(description="Which of their requests become spans, as `OTEL_TRACES_SAMPLER`.")
+        SamplerName | None,
+        Meta(description="Which of their requests become spans, as `OTEL_TRACES_SAMPLER`."),
     ] = None
     sampler_arg: Annotated[
         Annotated[float, Meta(ge=0, le=1)] | None,

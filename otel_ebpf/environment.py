@@ -12,8 +12,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 from urllib.parse import unquote_to_bytes, urlsplit
+
+from otel_ebpf.config_overrides import SamplerName
 
 __all__ = ["VARIABLES", "Environment", "SignalEnvironment", "Variable", "parse_pairs", "read_environment"]
 
@@ -23,14 +25,7 @@ EXPORTERS = ("otlp", "console", "none")
 PROTOCOLS = ("grpc", "http/protobuf")
 TEMPORALITIES = ("cumulative", "delta", "lowmemory")
 RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
-SAMPLERS = (
-    "always_on",
-    "always_off",
-    "traceidratio",
-    "parentbased_always_on",
-    "parentbased_always_off",
-    "parentbased_traceidratio",
-)
+SAMPLERS: tuple[str, ...] = get_args(SamplerName)
 LOG_LEVELS = {
     "none": logging.CRITICAL + 10,
     "fatal": logging.CRITICAL,
