@@ -43,7 +43,7 @@ def hop() -> Iterator[Hops]:
 
 def _node(hop: Hops, version: str, script: str, number: int, *style: str) -> Server:
     words = [word for word in style if word]
-    command = [node(version), TRACES / f"{script}.js", *words]
+    command = [node(version), "--expose-gc", TRACES / f"{script}.js", *words]
     for again in range(_STARTS):
         server = hop("-".join([version, script, *words, str(number), str(again)]), command)
         if maps_code_twice(server.program.pid):
@@ -99,6 +99,14 @@ def test_styles(traced: Traced, hop: Hops, style: str, at_once: int) -> None:
     one, two = (_node(hop, LOCAL, "node_styles_hop", number, style) for number in range(2))
     last, other = hop("threaded-0"), hop("threaded-1")
     check(traced, one, f"{two.port}+{last.port}c+{other.port}", 8, at_once)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_collected_while_waiting(traced: Traced, hop: Hops, version: str) -> None:
+    """V8 collects its whole heap, and moves what waits."""
+    one, two = (_node(hop, version, "node_styles_hop", number, "collected") for number in range(2))
+    last, other = hop("threaded-0"), hop("threaded-1")
+    check(traced, one, f"{two.port}+{last.port}c+{other.port}", 8, 10)
 
 
 @pytest.mark.parametrize("at_once", [1, 50])

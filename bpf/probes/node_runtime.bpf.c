@@ -149,8 +149,8 @@ int node_resumes(struct pt_regs *ctx)
 	return 0;
 }
 
-/* v8::internal::ScavengerCollector::CollectGarbage and MarkCompactCollector::EvacuateEpilogue, at their
- * returns: where an object was stands where it is now. */
+/* v8::internal::ScavengerCollector::CollectGarbage, when it returns, and MarkCompactCollector's
+ * ReleaseEvacuationCandidates, before it unmaps anything: where an object was stands where it is now. */
 SEC("?uprobe")
 int node_collected(struct pt_regs *ctx)
 {

@@ -153,6 +153,15 @@ const styles = {
       Promise.resolve(),
     ),
 
+  // The whole heap is collected, and what is young in it moved, while the function waits.
+  collected: async (hops, path) => {
+    for (const hop of hops) {
+      const asked = ask(hop, path);
+      setImmediate(gc);
+      await asked;
+    }
+  },
+
   mixed: async (hops, path) => {
     await sleep(1);
     await fs.promises.readFile(__filename);

@@ -43,10 +43,11 @@ _RESUMES: Final = (
     "Builtins_AsyncFunctionAwaitResolveClosure",
     "Builtins_AsyncFunctionAwaitRejectClosure",
 )
-_COLLECTS: Final = (
-    "_ZN2v88internal18ScavengerCollector14CollectGarbageEv",
-    "_ZN2v88internal20MarkCompactCollector16EvacuateEpilogueEv",
-)
+_COLLECTS: Final = {
+    "_ZN2v88internal18ScavengerCollector14CollectGarbageEv": True,
+    "_ZN2v88internal20MarkCompactCollector27ReleaseEvacuationCandidatesEv": False,
+}
+"""All has moved when the first returns, and when the second begins: it unmaps where that was."""
 _STORES_ID: Final = re.compile(r"mov\w+ \w+ ptr \[(?!rbp|rsp).*\], xmm\d+")
 _ALL: Final = (*_PUSH, *_RESET, _KIND_NAME, _MICROTASKS, *_AWAITS, *_RESUMES, *_COLLECTS)
 
@@ -86,7 +87,7 @@ def find(elf: Elf) -> Runtime | None:
     ]
     own = _async_functions(elf, functions)
     if own:
-        points += [Point("node_collected", functions[name].offset, at_return=True) for name in _COLLECTS]
+        points += [Point("node_collected", functions[name].offset, end) for name, end in _COLLECTS.items()]
     kind, carriers = _kinds(elf, functions[_KIND_NAME])
     return Runtime(NAME, _KIND, tuple(points), PLACES.pack(register, kind, *carriers), own, _OWN_NAME)
 
