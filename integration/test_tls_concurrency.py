@@ -8,6 +8,7 @@ import pytest
 
 from integration.conftest import Traced
 from integration.harness import tls_servers
+from integration.harness.bindings import check_bound, settled_bindings, without_strangers
 from integration.harness.certificates import certificates
 from integration.harness.compare import check_scheme, check_tls, one_for_each
 from integration.harness.measured import Measured, new_mark, run_client
@@ -49,7 +50,17 @@ def _spans(traced: Traced, mark: str, kind: int, measured: list[Measured]) -> di
     return by_mark
 
 
-def _check(traced: Traced, client: str, servers: Sequence[Server], rounds: int, connections: int) -> None:
+def _check(
+    traced: Traced, client: str, servers: Sequence[Server], rounds: int, connections: int, binds: str
+) -> None:
+    """`binds` is by which method both ends' sessions find their sockets."""
+    without_strangers(lambda: _attempt(traced, client, servers, rounds, connections, binds))
+
+
+def _attempt(
+    traced: Traced, client: str, servers: Sequence[Server], rounds: int, connections: int, binds: str
+) -> None:
+    before = settled_bindings(traced.backend)
     mark, measured = _run(client, servers, rounds, connections)
     served, asked = (_spans(traced, mark, kind, measured) for kind in (SERVER, CLIENT))
     for one in measured:
@@ -61,21 +72,23 @@ def _check(traced: Traced, client: str, servers: Sequence[Server], rounds: int, 
         assert outer.attributes["network.peer.port"] == _port_of(servers, one), f"{one}: {outer}"
         assert inner.target == outer.target, f"{inner}\n{outer}"
         assert outer.duration <= one.duration, f"longer than the client measured ({one}): {outer}"
+    made = len({one.local_port for one in measured})
+    check_bound(traced.backend, before, binds, binds, sessions=made)
 
 
 @pytest.mark.parametrize("client", ["httpx", "node"])
 def test_hundred_connections_of_one_thread(traced: Traced, many_ports: list[Server], client: str) -> None:
     """One event loop at either end; only the ciphertext says which session is which socket's."""
-    _check(traced, client, many_ports, rounds=3, connections=100)
+    _check(traced, client, many_ports, rounds=3, connections=100, binds="length")
 
 
 def test_hundred_connections_of_a_node_server(traced: Traced, application: Application) -> None:
-    _check(traced, "node", [application("node_tls")], rounds=3, connections=100)
+    _check(traced, "node", [application("node_tls")], rounds=3, connections=100, binds="length")
 
 
 def test_threads_that_share_a_library(traced: Traced, application: Application) -> None:
     """32 threads at either end, in one library at the same time."""
-    _check(traced, "threads", [application("threaded_tls")], rounds=5, connections=32)
+    _check(traced, "threads", [application("threaded_tls")], rounds=5, connections=32, binds="api")
 
 
 def test_sessions_interleaved_on_purpose(
@@ -91,3 +104,7 @@ def test_sessions_interleaved_on_purpose(
         assert served[one.mark].attributes["network.peer.port"] == one.local_port, served[one.mark]
         peer = asked[one.mark].attributes.get("network.peer.port")
         assert peer in (None, _port_of(many_ports, one)), f"{one}: {asked[one.mark]}"
+    nameless = {one.local_port for one in measured if "network.peer.port" not in asked[one.mark].attributes}
+    told = settled_bindings(traced.backend)
+    assert told["none", "unknown"] == len(nameless) > 0, told
+    assert not [way for way in told if way[1] == "mismatch" and told[way]], told

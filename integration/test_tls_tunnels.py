@@ -4,13 +4,15 @@ plaintext."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from integration.conftest import Traced
 from integration.harness.attaching import COUNT, threaded_tls
+from integration.harness.bindings import Way, settled_bindings
 from integration.harness.build import SERVERS
 from integration.harness.certificates import certificates
 from integration.harness.clients import COMMANDS
@@ -47,6 +49,7 @@ def test_curl_through_a_proxy(start_agent: StartAgent, tmp_path: Path, scheme: s
         traced = start_agent(RUNG, config={"discovery": {"include": include}})
 
         def once() -> None:
+            sums = settled_bindings(traced.backend)
             mark, before = new_mark(), len(_tunnels(traced.backend.spans(), CLIENT))
             url = f"https://127.0.0.1:{port}/json"
             measured = run_client(COMMANDS["curl"](), url, mark, COUNT, "GET", environment=environment)
@@ -63,8 +66,19 @@ def test_curl_through_a_proxy(start_agent: StartAgent, tmp_path: Path, scheme: s
                 assert len(tunnels) == before + 1, describe(tunnels)
                 assert tunnels[-1].status == 200
                 check_scheme(tunnels[-1], scheme)
+            _sessions_counted(traced, sums, scheme)
 
         attempt(once)
+
+
+def _sessions_counted(traced: Traced, before: Mapping[Way, int], scheme: str) -> None:
+    """The one in the tunnel has no socket; the server's has, and so have both ends of the proxy's own."""
+    after = settled_bindings(traced.backend)
+    told = {way: after[way] - before.get(way, 0) for way in after if after[way] > before.get(way, 0)}
+    verified = (
+        {("api", "verified"): 2, ("nested", "verified"): 1} if scheme == "https" else {("api", "verified"): 1}
+    )
+    assert told == {("none", "unknown"): 1, **verified}, told
 
 
 def _tunnels(spans: list[SeenSpan], kind: int) -> list[SeenSpan]:

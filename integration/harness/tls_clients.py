@@ -47,6 +47,21 @@ TLS_SERVICES = {
     "openssl": "openssl",
 }
 
+BINDS = {
+    "curl": "nested",
+    "requests": "api",
+    "urllib3": "api",
+    "httpx": "api",
+    "node_fetch": "length",
+    "node_http": "length",
+    "httpx_async": "length",
+    "ruby": "api",
+    "wget": "nested",
+    "gnutls": "nested",
+    "openssl": "nested",
+}
+"""How each one's sessions find their sockets: the method of `ebpf.tls.binding`, as docs/tls.md has it."""
+
 NEAR_OF = {"wget": 1000 * NEAR}
 """Where a client's own clock is coarse."""
 

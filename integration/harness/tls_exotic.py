@@ -135,26 +135,32 @@ def rustls_client() -> Path:
 
 @dataclass(frozen=True)
 class OtherClient:
-    """A client that takes URL MARK COUNT METHOD, its service, and the version of TLS that is agreed on."""
+    """A client that takes URL MARK COUNT METHOD.
+
+    Its service, how its sessions find their sockets, and the version of TLS that is agreed on.
+    """
 
     command: Command
     service: str
+    binds: str
     version: str = "1.3"
 
 
-def _of_c(library: str, version: str = "1.3") -> OtherClient:
-    return OtherClient(lambda: [c_client(library)], f"{library}_client", version)
+def _of_c(library: str, binds: str, version: str = "1.3") -> OtherClient:
+    return OtherClient(lambda: [c_client(library)], f"{library}_client", binds, version)
 
 
-def _of_python(name: str) -> OtherClient:
-    return OtherClient(lambda: [sys.executable, CLIENTS / f"{name}.py"], name)
+def _of_python(name: str, binds: str) -> OtherClient:
+    return OtherClient(lambda: [sys.executable, CLIENTS / f"{name}.py"], name, binds)
 
 
 OTHER_CLIENTS = {
-    "boringssl": _of_c("boringssl"),
-    "boringssl_static": _of_python("curl_cffi_client"),
-    "mbedtls": _of_c("mbedtls", "1.2"),
-    "nss": _of_c("nss"),
-    "s2n": _of_python("awscrt_client"),
-    "wolfssl": _of_c("wolfssl"),
+    "boringssl": _of_c("boringssl", "api"),
+    "boringssl_static": _of_python("curl_cffi_client", "nested"),
+    "mbedtls": _of_c("mbedtls", "nested", "1.2"),
+    "nss": _of_c("nss", "nested"),
+    "s2n": _of_python("awscrt_client", "nested or length"),
+    "wolfssl": _of_c("wolfssl", "api"),
 }
+
+GO_BINDS = "api"

@@ -125,3 +125,16 @@ VERSIONS = {"nginx_tls_1_2": "1.2"}
 
 NEAR_OF = {"gunicorn_tls": 10 * NEAR}
 """Where a client's time for a request has a connection and a handshake in it."""
+
+BINDS = {
+    "threaded_tls": "api",
+    "uvicorn_tls": "length",
+    "gunicorn_tls": "api",
+    "node_tls": "length",
+    "webrick_tls": "api",
+    "nginx_tls": "api",
+    "nginx_tls_1_2": "api",
+    "apache_event_tls": "nested or length",
+    "gnutls": "nested",
+}
+"""How each one's sessions find their sockets: the method of `ebpf.tls.binding`, as docs/tls.md has it."""
