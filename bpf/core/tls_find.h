@@ -35,6 +35,20 @@ static __always_inline __u64 received_from(struct connection **conn, __u64 point
 	return pointer;
 }
 
+/* The session has its socket no longer. `outcome`: TLS_MISMATCH, or TLS_OUTCOMES to count nothing. */
+static __noinline int let_go(struct tls_session *session, __u64 pointer, __u32 outcome)
+{
+	struct connection *conn = find_connection(session->socket);
+
+	session->socket = 0;
+	if (!conn || conn->tls.session != pointer) /* closed since, or somebody else's */
+		return 0;
+	conn->tls.session = 0;
+	if (outcome < TLS_OUTCOMES)
+		count_binding(conn->tls.method, outcome);
+	return 0;
+}
+
 /* Binds the session if there is a socket that is proved to be its own. */
 static __always_inline void look_for_socket(struct tls_session *session, const struct tls_call *call,
 					    __u32 length)
@@ -47,7 +61,7 @@ static __always_inline void look_for_socket(struct tls_session *session, const s
 			return;
 		conn = find_connection(call->socket);
 		if (conn && session->socket && is_socket(session->socket))
-			count_binding(conn->tls.method, TLS_MISMATCH);
+			let_go(session, call->session, TLS_MISMATCH);
 	} else if (!session->socket || !is_socket(session->socket)) {
 		method = TLS_METHOD_API;
 		conn = session->expected ? find_connection(session->expected) : NULL;
@@ -125,11 +139,7 @@ static __noinline struct connection *bound(struct tls_session *session, const st
 	conn = find_connection(session->socket);
 	if (conn && conn->tls.session == call->session && !outgrown(conn, call, length))
 		return conn;
-	session->socket = 0; /* closed since, or somebody else's */
-	if (conn && conn->tls.session == call->session) {
-		count_binding(conn->tls.method, TLS_MISMATCH);
-		conn->tls.session = 0;
-	}
+	let_go(session, call->session, TLS_MISMATCH);
 	return NULL;
 }
 

@@ -95,14 +95,17 @@ static __always_inline void enter_layer(__u64 descriptor, __u64 buffer, __u8 kin
 		enter_library(bpf_get_current_pid_tgid(), &call);
 }
 
-/* The program names the socket: SSL_set_fd and its like. */
+/* The program names the socket: SSL_set_fd and its like. What it had before is no longer the session's, and
+ * that was no mistake: an object may be used for one connection after another. */
 static __always_inline void expect_socket(__u64 pointer, __u32 descriptor)
 {
 	struct tls_session *session = find_session(pointer, true);
 
-	if (session)
-		session->expected =
-			(__u64)socket_of((struct task_struct *)bpf_get_current_task(), descriptor);
+	if (!session)
+		return;
+	session->expected = (__u64)socket_of((struct task_struct *)bpf_get_current_task(), descriptor);
+	if (is_socket(session->socket) && session->socket != session->expected)
+		let_go(session, pointer, TLS_OUTCOMES);
 }
 
 int tls_plaintext(struct pt_regs *ctx);

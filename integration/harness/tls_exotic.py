@@ -109,8 +109,17 @@ def c_client(library: str) -> Path:
     """Build programs/tls/client.c against one library's shared object."""
     target = folder() / f"{library}_client"
     options = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
-    sources = ["client.c", f"with_{library}.c"]
+    sources = ["client.c", "http.c", f"with_{library}.c"]
     _run("gcc", *options, "-o", target, *sources, *_C_LIBRARIES[library], directory=TLS)
+    return target
+
+
+@functools.cache
+def rebound() -> Path:
+    """Build programs/tls/rebound.c, whose session goes from one socket to another."""
+    target = folder() / "rebound"
+    options = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
+    _run("gcc", *options, "-o", target, "rebound.c", "http.c", "-lssl", "-lcrypto", directory=TLS)
     return target
 
 
