@@ -87,6 +87,7 @@ _C_LIBRARIES = {
     "mbedtls": ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"],
     "wolfssl": ["-lwolfssl"],
     "nss": ["-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lsmime3", "-lnss3", "-lnspr4"],
+    "openssl_peeks": ["-lssl", "-lcrypto"],
     "boringssl": ["-I/usr/include/android", f"-L{_ANDROID}", f"-Wl,-rpath,{_ANDROID}", "-lssl", "-lcrypto"],
 }
 
@@ -168,6 +169,7 @@ OTHER_CLIENTS = {
     "boringssl_static": _of_python("curl_cffi_client", "nested"),
     "mbedtls": _of_c("mbedtls", "nested", "1.2"),
     "nss": _of_c("nss", "nested"),
+    "openssl_peeks": _of_c("openssl_peeks", "api"),
     "s2n": _of_python("awscrt_client", "nested or length"),
     "wolfssl": _of_c("wolfssl", "api"),
 }
