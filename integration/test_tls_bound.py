@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.bindings import check_bound, settled_bindings, without_strangers
+from integration.harness.bindings import StrangersError, check_bound, settled_bindings
 from integration.harness.certificates import certificates
 from integration.harness.clients import Command
+from integration.harness.compare import attempt
 from integration.harness.go_programs import NEWEST, OLDEST, Build
 from integration.harness.measured import drive, new_mark, run_client
 from integration.harness.servers import Server
@@ -63,7 +64,7 @@ def test_server(traced: Traced, application: Application, name: str) -> None:
         assert _both_ends(traced, server.port, mark) == made >= 3
         check_bound(traced.backend, before, OWN, SERVER_BINDS[name], sessions=made)
 
-    without_strangers(once)
+    attempt(once, StrangersError)
 
 
 def _asked(traced: Traced, server: Server, command: Command, *binds: str) -> None:
@@ -75,7 +76,7 @@ def _asked(traced: Traced, server: Server, command: Command, *binds: str) -> Non
         made = _both_ends(traced, server.port, mark)
         check_bound(traced.backend, before, *binds, sessions=made)
 
-    without_strangers(once)
+    attempt(once, StrangersError)
 
 
 @pytest.mark.parametrize("name", TLS_COMMANDS)

@@ -8,9 +8,9 @@ import pytest
 
 from integration.conftest import Traced
 from integration.harness import tls_servers
-from integration.harness.bindings import check_bound, settled_bindings, without_strangers
+from integration.harness.bindings import StrangersError, check_bound, settled_bindings
 from integration.harness.certificates import certificates
-from integration.harness.compare import check_scheme, check_tls, one_for_each
+from integration.harness.compare import attempt, check_scheme, check_tls, one_for_each
 from integration.harness.measured import Measured, new_mark, run_client
 from integration.harness.servers import Server
 from integration.harness.spans import CLIENT, SERVER, SeenSpan
@@ -54,7 +54,7 @@ def _check(
     traced: Traced, client: str, servers: Sequence[Server], rounds: int, connections: int, binds: str
 ) -> None:
     """`binds` is by which method both ends' sessions find their sockets."""
-    without_strangers(lambda: _attempt(traced, client, servers, rounds, connections, binds))
+    attempt(lambda: _attempt(traced, client, servers, rounds, connections, binds), StrangersError)
 
 
 def _attempt(

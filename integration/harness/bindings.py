@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from integration.harness.backend import Backend
 from integration.harness.limits import wait_until
@@ -13,7 +13,9 @@ from tests.otlp_receiver import METRICS, ReceivedMetric, decode_metrics
 Way = tuple[str, str]
 """Method and outcome."""
 
-_ATTEMPTS = 3
+
+class StrangersError(AssertionError):
+    """Other sums than were due. They are the host's: strangers are in them until it is decided on them."""
 
 
 def bindings(backend: Backend) -> Counter[Way]:
@@ -69,17 +71,8 @@ def check_bound(backend: Backend, before: Mapping[Way, int], *binds: str, sessio
         told[either.get(method, method), outcome] += count - before.get((method, outcome), 0)
     for bind in binds:
         expected[bind, "verified"] += sessions
-    assert +told == expected, f"{dict(expected)} were due: {dict(+told)}"
-
-
-def without_strangers(check: Callable[[], None]) -> None:
-    """Do it again if it fails: a sum is the host's, and strangers are in it until it is decided on them."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return check()
-        except AssertionError:
-            time.sleep(1)
-    return check()
+    if +told != expected:
+        raise StrangersError(f"{dict(expected)} were due: {dict(+told)}")
 
 
 def outcomes(backend: Backend) -> Counter[str]:

@@ -32,15 +32,17 @@ class TooFarError(AssertionError):
     """A span and what the client measured are far apart: wrong, or one of them waited for a processor."""
 
 
-def attempt(check: Callable[[], T]) -> T:
+def attempt(check: Callable[[], T], because: type[AssertionError] = TooFarError) -> T:
     """Make requests and check their spans; again, with new ones, if only the clocks were too far apart.
+
+    Or only `because` of what else another time can be without.
 
     A stamp that is wrong is wrong each time; a host that is busy with something else is not for long.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
             return check()
-        except TooFarError:
+        except because:
             time.sleep(1)
     return check()
 

@@ -87,7 +87,7 @@ _C_LIBRARIES = {
     "mbedtls": ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"],
     "wolfssl": ["-lwolfssl"],
     "nss": ["-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lsmime3", "-lnss3", "-lnspr4"],
-    "openssl_peeks": ["-lssl", "-lcrypto"],
+    "openssl_peeks": ["-DPEEKS", "-lssl", "-lcrypto"],
     "boringssl": ["-I/usr/include/android", f"-L{_ANDROID}", f"-Wl,-rpath,{_ANDROID}", "-lssl", "-lcrypto"],
 }
 
@@ -110,7 +110,8 @@ def c_client(library: str) -> Path:
     """Build programs/tls/client.c against one library's shared object."""
     target = folder() / f"{library}_client"
     options = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
-    sources = ["client.c", "http.c", f"with_{library}.c"]
+    source = "with_libssl.c" if "-lssl" in _C_LIBRARIES[library] else f"with_{library}.c"
+    sources = ["client.c", "http.c", source]
     _run("gcc", *options, "-o", target, *sources, *_C_LIBRARIES[library], directory=TLS)
     return target
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OpenSSL, with a look at the plaintext before each read: SSL_peek takes nothing, and SSL_read has the same
+/*
+ * BoringSSL and OpenSSL: SSL_write and SSL_read on a descriptor that it was given.
+ *
+ * With PEEKS, with a look at the plaintext before each read: SSL_peek takes nothing, and SSL_read has the same
  * bytes once more, of which none has to be received then.
  */
 #include "client.h"
@@ -10,7 +13,7 @@ static SSL *session;
 
 int tls_open(int descriptor, const char *host, const char *authority)
 {
-	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+	SSL_CTX *context = SSL_CTX_new(TLS_method());
 
 	if (!context || SSL_CTX_load_verify_locations(context, authority, NULL) != 1)
 		return -1;
@@ -29,9 +32,13 @@ long tls_write(const void *data, size_t length)
 
 long tls_read(void *into, size_t room)
 {
+#ifdef PEEKS
 	int seen = SSL_peek(session, into, room);
 
-	return seen > 0 ? SSL_read(session, into, room) : seen;
+	if (seen <= 0)
+		return seen;
+#endif
+	return SSL_read(session, into, room);
 }
 
 void tls_close(void)
