@@ -17,6 +17,13 @@ static __always_inline bool is_tcp(struct sock *sk)
 	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
+/* Whether a protocol of the kernel's own stands on a TCP socket: its TLS (Documentation/networking/tls.rst), or
+ * MPTCP. */
+static __always_inline bool has_upper_protocol(__u64 socket)
+{
+	return BPF_CORE_READ((struct inet_connection_sock *)socket, icsk_ulp_ops);
+}
+
 static __always_inline bool fin_received(__u8 state)
 {
 	return state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING ||

@@ -114,8 +114,7 @@ static __noinline struct call_in_progress *older_receive(struct sock *sk, __u64 
 	if (!regs || BPF_CORE_READ(task, flags) & PF_KTHREAD || called_by_32_bit(task))
 		return NULL;
 	number = SYSCALL_NUMBER(regs);
-	if (!receives(number) || peeks(regs, number) ||
-	    BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops))
+	if (!receives(number) || peeks(regs, number) || has_upper_protocol((__u64)sk))
 		return NULL;
 	io_from_registers(&progress.io, regs, number);
 	if (bpf_map_update_elem(&calls_in_progress, &key, &progress, BPF_ANY))

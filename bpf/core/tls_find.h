@@ -83,6 +83,13 @@ static __always_inline const struct tls_side *receiving_side(const struct connec
 	return conn->record.header.role == ROLE_SERVER ? &conn->tls.client : &conn->tls.server;
 }
 
+/* The kernel makes the records itself: no hook sees ciphertext. */
+static __always_inline bool has_kernel_tls(const struct connection *conn)
+{
+	return conn->record.header.transport == TRANSPORT_TCP &&
+	       has_upper_protocol(conn->record.header.socket);
+}
+
 /* More plaintext than ciphertext: it was another session's. */
 static __always_inline bool outgrown(const struct connection *conn, const struct tls_call *call, __u32 length)
 {
@@ -90,7 +97,7 @@ static __always_inline bool outgrown(const struct connection *conn, const struct
 	__u64 ahead = conn->record.header.flags & CAPTURE_OLD ? READ_AHEAD_MAX : 0;
 
 	return call->kind == TLS_READS && is_socket(conn->record.header.socket) &&
-	       conn->received + length > side->bytes + ahead;
+	       conn->received + length > side->bytes + ahead && !has_kernel_tls(conn);
 }
 
 /* Whoever reads what begins like an answer has asked. Elsewhere, who speaks first asks. */

@@ -217,7 +217,7 @@ static __always_inline void leave_question(void)
 /* The library frees the session. */
 static __always_inline void forget_session(__u64 pointer)
 {
-	struct tls_session_key key = { .session = pointer, .process = bpf_get_current_pid_tgid() >> 32 };
+	struct tls_session_key key = session_key(pointer);
 	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, &key);
 	struct connection *conn;
 

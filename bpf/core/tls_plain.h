@@ -46,7 +46,7 @@ static __always_inline __u64 time_of(const struct connection *conn, const struct
 		return call->entered;
 	if (call->moved_at)
 		return call->moved_at;
-	if (call->kind == TLS_READS && conn->tls.received_at)
+	if (call->kind == TLS_READS && conn->tls.received_at && !has_kernel_tls(conn))
 		return conn->tls.received_at;
 	return bpf_ktime_get_boot_ns();
 }

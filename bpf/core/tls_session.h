@@ -33,7 +33,7 @@ struct {
 struct tls_session_key {
 	__u64 session;
 	__u32 process;
-	__u32 reserved;
+	__u32 life; /* which of those that have had this number, and which program of its: see `session_key` */
 };
 
 struct tls_session {
@@ -43,7 +43,8 @@ struct tls_session {
 };
 
 /* Inserted at a session's first plaintext or its SSL_set_fd; deleted when the library frees it. LRU: of
- * processes that end without, and of libraries of which no such function is known. */
+ * processes that end without, which nobody asks for again, and of libraries of which no such function is
+ * known. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
@@ -60,9 +61,21 @@ static __always_inline void count_binding(__u32 method, __u32 outcome)
 		__sync_fetch_and_add(counter, 1);
 }
 
+/* A pointer means nothing behind its process's exit or exec, both of which may bring it about once more: the
+ * allocator gives the same addresses for the same calls. */
+static __always_inline struct tls_session_key session_key(__u64 session)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u64 started = BPF_CORE_READ(task, group_leader, start_boottime);
+
+	return (struct tls_session_key){ .session = session,
+					 .process = bpf_get_current_pid_tgid() >> 32,
+					 .life = (__u32)(started >> 10) + BPF_CORE_READ(task, self_exec_id) };
+}
+
 static __noinline struct tls_session *find_session(__u64 session, bool make)
 {
-	struct tls_session_key key = { .session = session, .process = bpf_get_current_pid_tgid() >> 32 };
+	struct tls_session_key key = session_key(session);
 	struct tls_session *found = bpf_map_lookup_elem(&tls_sessions, &key), fresh = {};
 
 	if (found || !make)

@@ -283,6 +283,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	__u64 start_boottime;
+	__u64 self_exec_id; /* programs that it has executed */
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
 	struct mm_struct *mm;

@@ -52,7 +52,7 @@ static __always_inline void on_connected(struct bpf_sock_ops *event, __u64 socke
 	known->state = INJECTING_LET_GO;
 	if (!is_fit((struct sock *)socket))
 		count_injected(INJECTED_UNFIT);
-	else if (BPF_CORE_READ((struct inet_connection_sock *)socket, icsk_ulp_ops))
+	else if (has_upper_protocol(socket))
 		count_injected(INJECTED_UNKNOWN);
 	else if (bpf_sock_hash_update(event, &inject_sockets, &socket, BPF_NOEXIST))
 		count_injected(INJECTED_FULL);
