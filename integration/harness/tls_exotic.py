@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +41,12 @@ def go_tls_program(kind: str, how: Build) -> Path:
 
 
 @contextmanager
-def go_tls_server(how: Build) -> Iterator[Server]:
-    """net/http over crypto/tls, HTTP/1.1 only."""
+def go_tls_server(how: Build, environment: Mapping[str, str] = HTTP1) -> Iterator[Server]:
+    """net/http over crypto/tls; HTTP/1.1 only, unless the environment is another."""
     port, made = free_port(), certificates()
     command: list[str | Path] = [go_tls_program("server", how), str(port)]
     command += [made.certificate, made.key]
-    with Program(command, port=port, environment=HTTP1) as program:
+    with Program(command, port=port, environment=environment) as program:
         yield Server(program, port, GO_SERVICES["server"])
 
 
@@ -82,6 +82,7 @@ def sessions_sent_by_kernel() -> int | None:
     return int(counts["TlsTxSw"])
 
 
+_OPTIONS = ("-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE")
 _ANDROID = "/usr/lib/x86_64-linux-gnu/android"
 _C_LIBRARIES = {
     "mbedtls": ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"],
@@ -109,19 +110,27 @@ def let_it_be_found(backend: Backend, command: Sequence[str | Path], url: str) -
 def c_client(library: str) -> Path:
     """Build programs/tls/client.c against one library's shared object."""
     target = folder() / f"{library}_client"
-    options = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
     source = "with_libssl.c" if "-lssl" in _C_LIBRARIES[library] else f"with_{library}.c"
     sources = ["client.c", "http.c", source]
-    _run("gcc", *options, "-o", target, *sources, *_C_LIBRARIES[library], directory=TLS)
+    _run("gcc", *_OPTIONS, "-o", target, *sources, *_C_LIBRARIES[library], directory=TLS)
     return target
 
 
 @functools.cache
-def rebound() -> Path:
-    """Build programs/tls/rebound.c, whose session goes from one socket to another."""
-    target = folder() / "rebound"
-    options = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"]
-    _run("gcc", *options, "-o", target, "rebound.c", "http.c", "-lssl", "-lcrypto", directory=TLS)
+def stripped_client() -> Path:
+    """Build the same client with OpenSSL in it, and without names."""
+    target = folder() / "stripped_client"
+    sources = ["client.c", "http.c", "with_libssl.c"]
+    libraries = ["-l:libssl.a", "-l:libcrypto.a"]
+    _run("gcc", *_OPTIONS, "-s", "-o", target, *sources, *libraries, directory=TLS)
+    return target
+
+
+@functools.cache
+def openssl_program(name: str) -> Path:
+    """Build a program of programs/tls that uses OpenSSL by itself: "rebound" or "replaced"."""
+    target = folder() / name
+    _run("gcc", *_OPTIONS, "-o", target, f"{name}.c", "http.c", "-lssl", "-lcrypto", directory=TLS)
     return target
 
 

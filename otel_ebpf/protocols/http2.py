@@ -16,6 +16,8 @@ _DATA, _HEADERS, _PRIORITY, _RESET, _SETTINGS, _PUSH, _PING, _GOAWAY, _WINDOW, _
 _FLAGS = (0x09, 0x2D, 0, 0, 0x01, 0x0C, 0x01, 0, 0, 0x04)  # those that are defined, by type
 _ON_CONNECTION = (_SETTINGS, _PING, _GOAWAY)
 _FIXED_LENGTHS = {_PRIORITY: 5, _RESET: 4, _PING: 8, _WINDOW: 4}
+_OF_SETTINGS = bytes((_SETTINGS, 0, 0, 0, 0, 0))  # type, flags, stream
+_LAST_SETTING = 16  # IANA's registry of HTTP/2 settings ends there
 _ENOUGH_FRAMES = 3  # of both directions together: 2^-16 or less for random bytes, each
 
 
@@ -24,16 +26,18 @@ class Http2:
 
     name = "http2"
     supported = False
-    server_first = False
+    server_first = True  # over TLS, where ALPN has settled that it is HTTP/2 (section 3.4)
     followed = False
     interleaved = True
 
     def claim(self, request: bytes, response: bytes) -> Claim:
-        """Judge by the client's preface or, on a connection that is older, by frame headers.
+        """Judge by either preface or, on a connection that is older, by frame headers.
 
-        Without the preface both directions must begin with frames; when unsure the answer is not YES.
+        Without a preface both directions must begin with frames; when unsure the answer is not YES.
         """
         answered = frames(response, client=False)
+        if not request:
+            return Claim.YES if is_server_preface(response) else Claim.MAYBE if answered else Claim.NO
         if request.startswith(PREFACE):
             if not response:
                 return Claim.LIKELY
@@ -41,11 +45,9 @@ class Http2:
         if request and PREFACE.startswith(request):
             return Claim.MAYBE if answered or not response else Claim.NO
         asked = frames(request, client=True)
-        if (asked and not response) or (answered and not request):
+        if asked and not response:
             return Claim.MAYBE
-        if asked and answered and asked + answered >= _ENOUGH_FRAMES:
-            return Claim.YES
-        return Claim.NO
+        return Claim.YES if asked and answered and asked + answered >= _ENOUGH_FRAMES else Claim.NO
 
     def parse(self, exchange: Exchange) -> Call | None:
         """Return None: not read."""
@@ -58,6 +60,16 @@ class Http2:
     def stream(self, ids: TraceIds) -> Stream:
         """Return a stream that finds nothing."""
         return NoStream()
+
+
+def is_server_preface(data: bytes) -> bool:
+    """Say whether `data` begins with settings, as a server's connection does (RFC 9113, section 3.4)."""
+    length = int.from_bytes(data[:3], "big")
+    if len(data) <= _HEADER or not length or length % 6 or data[3:_HEADER] != _OF_SETTINGS:
+        return False
+    whole = data[_HEADER : _HEADER + length]
+    numbers = [int.from_bytes(whole[at : at + 2], "big") for at in range(0, len(whole) - 5, 6)]
+    return bool(numbers) and all(0 < number <= _LAST_SETTING for number in numbers)
 
 
 def frames(data: bytes, *, client: bool) -> int:

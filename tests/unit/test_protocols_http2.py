@@ -13,6 +13,7 @@ def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> b
 
 
 SETTINGS, ACK = frame(4, payload=bytes(12)), frame(4, 1)
+PREFACE_OF_SERVER = frame(4, payload=bytes((0, 3, 0, 0, 0, 250, 0, 5, 0, 16, 0, 0)))
 HEADERS, DATA = frame(1, 4, 3, b"x" * 40), frame(0, 1, 3, b"y" * 900)
 WINDOW, PING = frame(8, 0, 0, bytes(4)), frame(6, 0, 0, bytes(8))
 
@@ -31,6 +32,13 @@ WINDOW, PING = frame(8, 0, 0, bytes(4)), frame(6, 0, 0, bytes(8))
         (HEADERS, HEADERS, Claim.NO),
         (HEADERS + DATA, b"", Claim.MAYBE),
         (b"", HEADERS + DATA + HEADERS, Claim.MAYBE),
+        (b"", PREFACE_OF_SERVER, Claim.YES),
+        (b"", PREFACE_OF_SERVER + WINDOW, Claim.YES),
+        (b"", PREFACE_OF_SERVER[:15], Claim.YES),
+        (b"", PREFACE_OF_SERVER[:14], Claim.MAYBE),
+        (b"", SETTINGS, Claim.MAYBE),
+        (b"", frame(4, payload=bytes((0, 17, 0, 0, 0, 1))), Claim.MAYBE),
+        (HEADERS, PREFACE_OF_SERVER, Claim.NO),
         (HEADERS + DATA, HEADERS + b"\xff" * 20, Claim.NO),
         (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", Claim.NO),
         (b"", b"", Claim.NO),
