@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from integration.harness.name_server import ADDRESS_6, DNS_PROGRAMS, NameServer
 from integration.harness.network import HOST
 from integration.harness.ports import free_port
 from integration.harness.program import Program
+from integration.harness.resolved import STUB, resolved
 from integration.harness.rungs import RUNGS
 from integration.harness.spans import CLIENT, SERVER
 
@@ -144,6 +146,27 @@ def test_a_name_server_by_ipv6(observed: Traced, resolving: NameServer) -> None:
 def _servers(backend: Backend, metric: str) -> set[object]:
     points = [point for one in backend.receiver.metrics(metric) for point in one.points]
     return {point.attributes["network.peer.address"] for point in points}
+
+
+def test_a_resolver_of_the_host_s(resolving: NameServer) -> None:
+    """systemd-resolved: what asks it has made a lookup, and so has it when it asks."""
+    include = [{"executable": "*/node"}, {"executable": "*/systemd-resolved"}]
+    config = {"discovery": {"include": include}}
+    with (
+        resolved(resolving) as program,
+        Backend() as backend,
+        Agent(endpoint=backend.endpoint, rung=RUNGS[0], config=config),
+    ):
+        for what, error in (("plain", ""), ("none", "host_not_found")):
+            name = f"{what}.{new_mark()}.test"
+            asks = f"r.setServers(['{STUB}:53']); r.resolve4('{name}', () => {{}});"
+            resolving.run(["node", "-e", f"const r = new (require('dns').Resolver)(); {asks}"])
+            asked = len(resolving.questions(name))
+            assert asked
+            spans = lookups(backend, name, 1 + asked)
+            assert Counter(span.service for span in spans) == {"node": 1, "systemd-resolved": asked}
+            assert {span.attributes.get("error.type", "") for span in spans} == {error}
+            assert {span.pid for span in spans if span.service != "node"} == {program.pid}
 
 
 @pytest.mark.parametrize("way", ["connected", "unconnected", "messages", "both", "stream"])

@@ -39,3 +39,4 @@ install_packages "${packages[@]}"
 "$VENV/bin/python" -m integration.guest.kernels fetch
 "$VENV/bin/python" -m integration.harness.roots fetch
 "$VENV/bin/python" -m integration.harness.booted fetch
+"$VENV/bin/python" -m integration.harness.resolved fetch
