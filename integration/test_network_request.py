@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from integration.conftest import Traced
-from integration.harness.fixtures import server, visitor
+from integration.harness.fixtures import networks, server, visitor
 from integration.harness.limits import slack
 from integration.harness.lookups import INTERNAL
 from integration.harness.measured import new_mark
@@ -23,7 +23,6 @@ from integration.harness.network import (
     SLOW_SERVICES_6,
     Networks,
     slow_wire,
-    two_networks,
 )
 from integration.harness.ports import free_port
 from integration.harness.provoke import reaches
@@ -31,7 +30,7 @@ from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.spans import CLIENT, SERVER, SeenSpan
 from integration.harness.tcp_counts import kernel_counter, socket_counters
 
-__all__ = ["server", "visitor"]
+__all__ = ["networks", "server", "visitor"]
 
 StartAgent = Callable[..., Traced]
 
@@ -46,12 +45,6 @@ TICKS = 0.02
 """Two of the kernel's, of 100 Hz: what `WAIT` may be short of."""
 
 ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@pytest.fixture(scope="module")
-def networks() -> Iterator[Networks]:
-    with two_networks(free_port()) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -13,23 +13,17 @@ from integration.conftest import Traced
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
 from integration.harness.build import PROGRAMS
-from integration.harness.fixtures import server, visitor
+from integration.harness.fixtures import networks, server, visitor
 from integration.harness.limits import wait_until
-from integration.harness.network import SERVICES, SERVICES_6, VISITORS, VISITORS_6, Networks, two_networks
+from integration.harness.network import SERVICES, SERVICES_6, VISITORS, VISITORS_6, Networks
 from integration.harness.ports import free_port
 from integration.harness.program import Program
 from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.tcp_counts import Told, kernel_counter, socket_counters
 
-__all__ = ["server", "visitor"]
+__all__ = ["networks", "server", "visitor"]
 
 OUT, IN = {"network__io__direction": "transmit"}, {"network__io__direction": "receive"}
-
-
-@pytest.fixture(scope="module")
-def networks() -> Iterator[Networks]:
-    with two_networks(free_port()) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

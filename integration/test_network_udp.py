@@ -10,26 +10,20 @@ import pytest
 from integration.conftest import Traced
 from integration.harness.agent import Agent
 from integration.harness.backend import Backend
-from integration.harness.fixtures import server, visitor
+from integration.harness.fixtures import networks, server, visitor
 from integration.harness.limits import wait_until
-from integration.harness.network import SERVICES, Networks, two_networks
+from integration.harness.network import SERVICES, Networks
 from integration.harness.ports import free_port
 from integration.harness.provoke import reaches
 from integration.harness.puppet import OBSERVED, Puppet
 from integration.harness.rungs import RUNGS
 from integration.harness.tcp_counts import Told, kernel_counter, socket_drops
 
-__all__ = ["server", "visitor"]
+__all__ = ["networks", "server", "visitor"]
 
 StartAgent = Callable[..., Traced]
 OUT, IN = {"network__io__direction": "transmit"}, {"network__io__direction": "receive"}
 FLOOD = 2_000
-
-
-@pytest.fixture(scope="module")
-def networks() -> Iterator[Networks]:
-    with two_networks(free_port()) as made:
-        yield made
 
 
 @pytest.fixture(scope="module", params=RUNGS)

@@ -95,11 +95,7 @@ class Overrides:
         own_traces.changed = self._exports
         self._renewed = renewed
         self._given: dict[Service, _Given] = {}
-        self._take(config)
-
-    def reload(self, config: Config) -> None:
-        """Go by other entries, and other `tls.exclude_services`, for what is decided on from now on."""
-        self._take(config)
+        self.reload(config)
 
     def decide(self, process: Process, service: Service) -> None:
         """Settle what holds for a process, whose service that is."""
@@ -122,7 +118,8 @@ class Overrides:
         self.without_tls.discard(service)
         self.apart.discard(service)
 
-    def _take(self, config: Config) -> None:
+    def reload(self, config: Config) -> None:
+        """Go by other entries, and other `tls.exclude_services`, for what is decided on from now on."""
         self._exclude_tls: Sequence[str] = config.tls.exclude_services
         self._entries = [(one, self._sample_of(one)) for one in config.overrides]
         self._compiled: dict[tuple[RouteRule, ...], RouteRules] = {}

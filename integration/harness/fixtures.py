@@ -10,15 +10,23 @@ import pytest
 from integration.harness.certificates import certificates
 from integration.harness.kubernetes import Cluster
 from integration.harness.name_server import NameServer, name_server
-from integration.harness.network import Networks
+from integration.harness.network import Networks, two_networks
+from integration.harness.ports import free_port
 from integration.harness.puppet import Puppet
 
-__all__ = ["account", "resolving", "server", "visitor"]
+__all__ = ["account", "networks", "resolving", "server", "visitor"]
+
+
+@pytest.fixture(scope="module")
+def networks() -> Iterator[Networks]:
+    """The visitors' and the services', with a wire between them."""
+    with two_networks(free_port()) as made:
+        yield made
 
 
 @pytest.fixture
 def visitor(networks: Networks) -> Iterator[Puppet]:
-    """A program in the visitors' network of the file's `networks`."""
+    """A program in the visitors' network."""
     with Puppet(networks.within(networks.visitors)) as puppet:
         yield puppet
 
