@@ -33,6 +33,23 @@ def test_handshakes_are_no_exchanges(rung: str, start_agent: StartAgent) -> None
         notices_arrive(traced, 2 * HANDSHAKES)
 
 
+def test_what_is_read_is_no_ciphertext_too(rung: str, start_agent: StartAgent) -> None:
+    """event_ciphertext: what a connection has before its first request, and none of requests."""
+    with TLS_SERVERS["threaded_tls"]() as server:
+        traced = start_agent(rung, config=only(server.port))
+        counted = []
+        for requests in (1, 20):
+            mark = new_mark()
+            drive(server.port, ["/json"] * requests, mark=mark, tls=certificates().client_context())
+            traced.backend.expect(2 * requests, port=server.port, mark=mark)
+            ledger = settled(traced.agent.ledger)
+            counted.append(ledger["event_ciphertext"])
+        first, both = counted
+        assert both - first <= first, counted
+        assert ledger["protocol_unknown"] == 0, ledger
+        assert not imbalances(ledger), imbalances(ledger)
+
+
 def test_executables_are_told_of_once(rung: str, start_agent: StartAgent, tmp_path: Path) -> None:
     """notice_passed: a program that nobody has run before, and not again when it is run again."""
     traced = start_agent(rung, config=only(free_port()))

@@ -16,14 +16,17 @@ from integration.conftest import Traced
 from integration.harness import namespace
 from integration.harness.asking import Asking
 from integration.harness.attaching import all_seen, asking, late_tls, probed, threaded_tls
-from integration.harness.compare import check_scheme
-from integration.harness.measured import new_mark
+from integration.harness.certificates import certificates
+from integration.harness.compare import check, check_scheme
+from integration.harness.containers import container_that_serves, docker_with_image, give_root
+from integration.harness.measured import drive, new_mark
 from integration.harness.ports import free_port
 from integration.harness.private_library import private_library
 from integration.harness.provoke import StartAgent, only
 from integration.harness.roots import LIBRARY, other_root
 from integration.harness.rungs import RUNGS
 from integration.harness.servers import Server
+from integration.harness.spans import SERVER
 
 # Files are found, and probes attached, in the same way on every rung.
 RUNG = RUNGS[0]
@@ -77,6 +80,27 @@ def test_a_mount_namespace(start_agent: StartAgent, tmp_path: Path, first: str) 
                 assert not list(folder.iterdir())
                 probed(traced, folder / library.path.name)
             all_seen(traced, server, client)
+
+
+@in_both_orders
+def test_a_container(start_agent: StartAgent, first: str) -> None:
+    """Of Docker's, with a library of its own: the file is in the image's layers."""
+    config = {
+        "discovery": {"include": [{"executable": "*/python3.9"}]},
+        "containers": {"docker": [], "podman": []},
+    }
+    with docker_with_image() as docker, other_root() as root:
+        give_root(docker, root.path, "other")
+        traced = start_agent(RUNG, config=config) if first == "agent" else None
+        with container_that_serves(docker, image="other", command=root.serving) as (identifier, port):
+            traced = traced or start_agent(RUNG, config=config)
+            drive(port, ["/json"], tls=certificates().client_context())
+            probed(traced, LIBRARY)
+            mark = new_mark()
+            measured = drive(port, ["/json"] * 4, mark=mark, tls=certificates().client_context())
+            spans = traced.backend.expect(4, port=port, kind=SERVER, mark=mark)
+            check(SERVER, spans, measured, port=port, method="GET", service="threaded", tls="1.3")
+            assert {span.resource["container.id"] for span in spans} == {identifier}
 
 
 @in_both_orders

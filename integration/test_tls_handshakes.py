@@ -40,6 +40,8 @@ def test_one_span_for_each_connection(traced: Traced, fresh: Server) -> None:
     run_client(TLS_COMMANDS["curl"](), url, mark, 3, "GET", environment=environment)
     requests = traced.backend.expect(3, port=fresh.port, kind=CLIENT)
     (handshake,) = traced.backend.expect(1, port=fresh.port, kind=INTERNAL)
+    first = min(requests, key=lambda span: span.start)
+    assert (handshake.trace_id, handshake.parent_id) == (first.trace_id, first.span_id)
     assert handshake.name == "TLS client handshake localhost"
     assert handshake.service == "curl"
     assert handshake.attributes["server.address"] == "localhost", handshake.attributes

@@ -24,8 +24,8 @@ def nginx() -> Iterator[Server]:
         yield server
 
 
-# In guests not with TLS 1.2: what its handshake settled is missing there, a stated limit (docs/tls.md).
-@pytest.mark.parametrize("version", [pytest.param("1.3", marks=pytest.mark.guest), "1.2"])
+@pytest.mark.guest
+@pytest.mark.parametrize("version", VERSIONS)
 def test_static_files(rung: str, start_agent: Callable[..., Traced], nginx: Server, version: str) -> None:
     """Where the kernel has no TLS, OpenSSL encrypts after all: the spans must be the same."""
     context = certificates().client_context()

@@ -1,13 +1,17 @@
-"""TLS that the configuration leaves out: no plaintext of it leaves the process, and doctor says why."""
+"""TLS that is left out, by the configuration or as nothing can read it: no requests, and doctor says why."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from integration.harness.certificates import certificates
 from integration.harness.limits import wait_until
 from integration.harness.measured import drive, new_mark
-from integration.harness.provoke import StartAgent, only
+from integration.harness.program import Program
+from integration.harness.provoke import StartAgent, only, reaches
 from integration.harness.rungs import RUNGS
 from integration.harness.spans import CLIENT, SERVER
+from integration.harness.tls_exotic import stripped_client
 from integration.harness.tls_servers import TLS_SERVERS
 
 # What is left out is settled before any hook for sockets: the same on every rung.
@@ -46,4 +50,19 @@ def test_a_library_by_its_path(start_agent: StartAgent) -> None:
         drive(server.port, ["/json"] * 3, tls=certificates().client_context())
         assert wait_until(lambda: traced.agent.unread(server.program.pid))
         assert traced.agent.unread(server.program.pid) == "excluded"
+        traced.backend.expect_none(port=server.port, seconds=0)
+
+
+def test_a_program_without_names(start_agent: StartAgent) -> None:
+    """A library within a stripped executable: its handshake is seen, and what follows counted."""
+    with TLS_SERVERS["threaded_tls"]() as server:
+        config = {"discovery": {"include": [{"executable": "*/stripped_client"}]}}
+        traced = start_agent(RUNG, config=config)
+        url = f"https://127.0.0.1:{server.port}/json"
+        command: list[str | Path] = [stripped_client(), url, new_mark(), "1000000", "GET"]
+        with Program(command, environment=certificates().environment) as client:
+            assert wait_until(lambda: traced.agent.unread(client.pid))
+            assert traced.agent.unread(client.pid) == "no_symbols"
+            reaches(traced, "event_ciphertext", 100)
+        assert traced.agent.ledger()["signal_handshake_seen"] > 0
         traced.backend.expect_none(port=server.port, seconds=0)

@@ -1,4 +1,4 @@
-"""A session that goes to another socket: what follows has the new peer or none, and never the old one."""
+"""A session that goes to another socket, or whose address is another program's: nothing old is told of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from integration.harness.measured import Measured, new_mark, run_client
 from integration.harness.provoke import StartAgent
 from integration.harness.rungs import RUNGS
 from integration.harness.spans import CLIENT, SeenSpan
-from integration.harness.tls_exotic import rebound
-from integration.harness.tls_servers import TLS_SERVERS
+from integration.harness.tls_exotic import openssl_program
+from integration.harness.tls_servers import TLS_SERVERS, TLS_STATIC
 
 # What a library passes reaches the same code on every rung.
 RUNG = RUNGS[0]
@@ -35,7 +35,7 @@ def _start(start_agent: StartAgent) -> Traced:
 
 def _run(traced: Traced, mode: str, ports: tuple[int, int]) -> tuple[list[Measured], dict[str, SeenSpan]]:
     mark = new_mark()
-    command: list[str | Path] = [rebound(), mode, "127.0.0.1", *map(str, ports)]
+    command: list[str | Path] = [openssl_program("rebound"), mode, "127.0.0.1", *map(str, ports)]
     measured = run_client(command, mark, COUNT, environment=certificates().environment)
     assert [one.status for one in measured] == [200] * 2 * COUNT
     spans = one_for_each(traced.backend.expect(2 * COUNT, kind=CLIENT, mark=mark), measured)
@@ -80,6 +80,18 @@ def test_a_session_that_moves(start_agent: StartAgent) -> None:
         told = settled_bindings(traced.backend)
         assert told["none", "unknown"] == 1, told
         assert not _mismatches(traced)
+
+
+def test_an_address_that_is_used_again(start_agent: StartAgent) -> None:
+    """A program that executes itself amid its session: the next has nothing of what was settled."""
+    with TLS_STATIC["nginx_tls"]() as server:
+        traced = start_agent(RUNG, config={"discovery": {"include": [{"executable": "*/replaced"}]}})
+        mark, program = new_mark(), openssl_program("replaced")
+        command = ["setarch", "-R", program, "127.0.0.1", str(server.port)]
+        measured = run_client(command, mark, COUNT, environment=certificates().environment)
+        spans = one_for_each(traced.backend.expect(2 * COUNT, kind=CLIENT, mark=mark), measured)
+        agreed = [spans[one.mark].attributes.get("tls.next_protocol") for one in measured]
+        assert agreed == ["http/1.1"] * COUNT + [None] * COUNT
 
 
 @contextmanager

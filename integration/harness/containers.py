@@ -6,7 +6,7 @@ import io
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -57,11 +57,23 @@ def docker_with_image() -> Iterator[Daemon]:
         yield daemon
 
 
+def give_root(daemon: Daemon, root: Path, image: str) -> None:
+    """Make an image of a folder."""
+    with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as tar:
+        assert tar.stdout
+        daemon.run("import", "-", image, stdin=tar.stdout.fileno())
+
+
 @contextmanager
-def container_that_serves(docker: Daemon, *options: str) -> Iterator[tuple[str, int]]:
-    """Run a container that serves its page; yield its id and port."""
+def container_that_serves(
+    docker: Daemon,
+    *options: str,
+    image: str = f"{IMAGE}:1.2",
+    command: Callable[[int], Sequence[str]] = serving,
+) -> Iterator[tuple[str, int]]:
+    """Run a container that serves at a port, its page or by `command`; yield its id and port."""
     port = free_port()
-    words = ["run", "--detach", "--network=host", *options, f"{IMAGE}:1.2", *serving(port)]
+    words = ["run", "--detach", "--network=host", *options, image, *command(port)]
     identifier = docker.run(*words).strip()
     try:
         assert wait_until(lambda: is_listening(port))

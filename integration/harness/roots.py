@@ -60,16 +60,17 @@ class Root:
     @contextmanager
     def server(self, port: int) -> Iterator[Server]:
         """Python's threaded HTTPS server in there."""
-        command = [*self._python("servers/threaded.py"), str(port), "/certificate.pem", "/key.pem"]
-        with serving(command, port, "threaded") as server:
+        with serving(["chroot", self.path, *self.serving(port)], port, "threaded") as server:
             yield server
 
     def client(self) -> Asking:
         """Return a client in there, which asks when it is told to."""
-        return Asking(self._python("clients/asking_client.py"), {"SSL_CERT_FILE": "/authority.pem"})
+        command = ["chroot", self.path, _PYTHON, "/programs/clients/asking_client.py"]
+        return Asking(command, {"SSL_CERT_FILE": "/authority.pem"})
 
-    def _python(self, program: str) -> list[str | Path]:
-        return ["chroot", self.path, _PYTHON, f"/programs/{program}"]
+    def serving(self, port: int) -> list[str]:
+        """Return the command by which whoever has this root serves HTTPS."""
+        return [_PYTHON, "/programs/servers/threaded.py", str(port), "/certificate.pem", "/key.pem"]
 
 
 @contextmanager
