@@ -1,4 +1,4 @@
-"""Run every benchmark but the soak and churn, each in a process of its own: under ten minutes in all.
+"""Run every benchmark but the soak and churn, each in a process of its own: forty minutes in all.
 
     python -m benchmarks [NAME...] [--quick]
 
