@@ -136,6 +136,8 @@ static __always_inline void take_copied(struct sock *sk, int copied, bool only_o
 		progress = older_receive(sk, key);
 	if (!progress || progress->socket != (__u64)sk || (only_older && !progress->older))
 		return;
+	if (!only_older && has_upper_protocol((__u64)sk)) /* the buffers are an earlier call's */
+		return;
 	fresh = copied - (int)progress->counted;
 	if (fresh <= 0)
 		return;
