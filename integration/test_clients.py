@@ -36,7 +36,7 @@ def _attempt(
     measured = run_client(COMMANDS[name](), url, mark, count, method)
     assert [one.status for one in measured] == [200] * count
     clients = traced.backend.expect(count, port=server.port, kind=CLIENT, mark=mark)
-    servers = traced.backend.expect(count, port=server.port, kind=SERVER, mark=mark, quiet=0)
+    servers = traced.backend.expect(count, port=server.port, kind=SERVER, mark=mark)
     check(CLIENT, clients, measured, port=server.port, method=method, service=SERVICES[name], near=near)
     check(SERVER, servers, measured, port=server.port, method=method, service=server.service, near=near)
     check_pairs(clients, servers, measured)

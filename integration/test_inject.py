@@ -38,7 +38,7 @@ class Scene:
         self.port, self.tls_port = (server.port for server in servers)
 
     def spans(self, mark: str, count: int, kind: int) -> dict[str, SeenSpan]:
-        found = self.backend.expect(count, port=self.port, kind=kind, mark=mark, quiet=0)
+        found = self.backend.expect(count, port=self.port, kind=kind, mark=mark)
         return {span.mark: span for span in found}
 
     def counted(self) -> dict[str, int]:

@@ -35,7 +35,7 @@ def test_the_flag_is_what_the_sampler_decides(rung: str) -> None:
             assert 0 < len(sampled) < 40
             clients = backend.expect(len(sampled), port=server.port, kind=CLIENT, mark=mark)
             assert {span.span_id for span in clients} == sampled
-            servers = backend.expect(len(sampled), port=server.port, kind=SERVER, mark=mark, quiet=0)
+            servers = backend.expect(len(sampled), port=server.port, kind=SERVER, mark=mark)
             assert {span.parent_id for span in servers} == sampled
 
 

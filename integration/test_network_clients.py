@@ -48,7 +48,7 @@ def test_one_for_each_connection(traced: Traced, application: Application, name:
     url = f"http://127.0.0.1:{server.port}/json"
     run_client(COMMANDS[name](), url, mark, count, "GET")
     clients = {one.span_id: one for one in traced.backend.expect(count, kind=CLIENT, mark=mark)}
-    served = traced.backend.expect(count, kind=SERVER, mark=mark, quiet=0)
+    served = traced.backend.expect(count, kind=SERVER, mark=mark)
     first: dict[object, str] = {}
     for span in sorted(served, key=lambda span: span.start):
         first.setdefault(span.attributes["network.peer.port"], span.parent_id)
@@ -78,7 +78,7 @@ def test_over_tls_the_handshake_is_beside_it(traced: Traced, application: Applic
     assert handshake.name == "TLS client handshake localhost"
     assert connect.parent_id == handshake.parent_id == client.span_id
     assert connect.end <= handshake.start <= client.start
-    served = traced.backend.expect(3, kind=SERVER, mark=mark, quiet=0)
+    served = traced.backend.expect(3, kind=SERVER, mark=mark)
     for span in (*clients, *served):
         assert span.attributes["ebpf.tcp.min_rtt"] > 0
 

@@ -17,7 +17,7 @@ Application = Callable[[str], Server]
 
 def _both(traced: Traced, port: int, mark: str, count: int) -> tuple[list[SeenSpan], list[SeenSpan]]:
     servers = traced.backend.expect(count, port=port, kind=SERVER, mark=mark)
-    return traced.backend.expect(count, port=port, kind=CLIENT, mark=mark, quiet=0), servers
+    return traced.backend.expect(count, port=port, kind=CLIENT, mark=mark), servers
 
 
 def _check(
@@ -146,7 +146,7 @@ def _attempt_unix_socket(traced: Traced, server: Server) -> None:
     measured = drive(server.port, ["/application/json"] * count, mark=mark)
     traced.backend.expect(count, port=server.port, kind=SERVER, mark=mark)
     clients = traced.backend.expect(count, port=0, kind=CLIENT, mark=mark)
-    servers = traced.backend.expect(count, port=0, kind=SERVER, mark=mark, quiet=0)
+    servers = traced.backend.expect(count, port=0, kind=SERVER, mark=mark)
     assert {span.service for span in clients} == {"nginx"}
     assert {span.service for span in servers} == {"shop"}
     for span in clients + servers:

@@ -41,7 +41,7 @@ OWN = "api"
 def _both_ends(traced: Traced, port: int, mark: str) -> int:
     """Check that the requests were seen at both ends; return how many connections they came by."""
     clients = traced.backend.expect(COUNT, port=port, kind=CLIENT, mark=mark)
-    servers = traced.backend.expect(COUNT, port=port, kind=SERVER, mark=mark, quiet=0)
+    servers = traced.backend.expect(COUNT, port=port, kind=SERVER, mark=mark)
     assert {_peer(span) for span in clients} == {port}
     return len({_peer(span) for span in servers})
 

@@ -65,7 +65,7 @@ def test_a_broken_executable(start_agent: StartAgent, tmp_path: Path) -> None:
         for span in traced.backend.expect(COUNT, port=port, kind=CLIENT, mark=mark):
             check_scheme(span, "https")
             assert (span.service, span.attributes["network.peer.port"]) == ("curl", port), span
-        assert len(traced.backend.expect(COUNT, port=port, kind=SERVER, mark=mark, quiet=0)) == COUNT
+        assert len(traced.backend.expect(COUNT, port=port, kind=SERVER, mark=mark)) == COUNT
         assert wait_until(lambda: str(curl) in traced.agent.log)
         all_seen(traced, server)
         _one_line_of(traced, Path(curl))

@@ -41,7 +41,7 @@ def _check(
         measured = run_client(command(), url, mark, count, method, environment=environment)
         assert [one.status for one in measured] == [200] * count
         clients = traced.backend.expect(count, port=server.port, kind=CLIENT, mark=mark)
-        servers = traced.backend.expect(count, port=server.port, kind=SERVER, mark=mark, quiet=0)
+        servers = traced.backend.expect(count, port=server.port, kind=SERVER, mark=mark)
         for kind, spans, name in ((CLIENT, clients, service), (SERVER, servers, server.service)):
             check(
                 kind,

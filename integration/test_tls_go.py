@@ -66,7 +66,7 @@ def _attempt(
     measured = run_client([program], url, mark, count, method, environment=environment)
     assert [one.status for one in measured] == [200] * count
     clients = traced.backend.expect(count, port=port, kind=CLIENT, mark=mark)
-    servers = traced.backend.expect(count, port=port, kind=SERVER, mark=mark, quiet=0)
+    servers = traced.backend.expect(count, port=port, kind=SERVER, mark=mark)
     for kind, spans, service in (
         (CLIENT, clients, GO_SERVICES["client"]),
         (SERVER, servers, GO_SERVICES["server"]),

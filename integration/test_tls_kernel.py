@@ -41,7 +41,7 @@ def test_static_files(rung: str, start_agent: Callable[..., Traced], nginx: Serv
         if (after := sessions_sent_by_kernel()) is not None:
             assert after == (before or 0) + 1
         servers = traced.backend.expect(len(paths), port=port, kind=SERVER, mark=mark)
-        clients = traced.backend.expect(len(paths), port=port, kind=CLIENT, mark=mark, quiet=0)
+        clients = traced.backend.expect(len(paths), port=port, kind=CLIENT, mark=mark)
         check(SERVER, servers, measured, port=port, method="GET", service="nginx", tls=version)
         check(CLIENT, clients, measured, port=port, method="GET", tls=version)
         check_pairs(clients, servers, measured)

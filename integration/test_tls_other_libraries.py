@@ -45,7 +45,7 @@ def _attempt(traced: Traced, server: Server, name: str, path: str, method: str, 
     measured = run_client(client.command(), url, mark, count, method, environment=environment)
     assert [one.status for one in measured] == [200] * count
     clients = traced.backend.expect(count, port=port, kind=CLIENT, mark=mark)
-    servers = traced.backend.expect(count, port=port, kind=SERVER, mark=mark, quiet=0)
+    servers = traced.backend.expect(count, port=port, kind=SERVER, mark=mark)
     for kind, spans, service in ((CLIENT, clients, client.service), (SERVER, servers, server.service)):
         check(kind, spans, measured, port=port, method=method, service=service, tls=client.version)
     check_pairs(clients, servers, measured)

@@ -61,7 +61,7 @@ def _checked(
     """Check the spans of both sides; return the server's."""
     backend, port, count = traced.backend, server.port, len(measured)
     servers = backend.expect(count, port=port, kind=SERVER, mark=mark)
-    clients = backend.expect(count, port=port, kind=CLIENT, mark=mark, quiet=0)
+    clients = backend.expect(count, port=port, kind=CLIENT, mark=mark)
     for kind, spans, service in ((SERVER, servers, server.service), (CLIENT, clients, "")):
         check(kind, spans, measured, port=port, method=method, service=service, near=near, tls=version)
     check_pairs(clients, servers, measured)
@@ -171,7 +171,7 @@ def test_reverse_proxy(traced: Traced, application: Application, name: str) -> N
 
     mark, outer = attempt(once)
     inner_clients = traced.backend.expect(count, port=server.upstream, kind=CLIENT, mark=mark)
-    inner = traced.backend.expect(count, port=server.upstream, kind=SERVER, mark=mark, quiet=0)
+    inner = traced.backend.expect(count, port=server.upstream, kind=SERVER, mark=mark)
     assert {span.service for span in inner_clients + inner} == {"nginx"}
     by_mark = {span.mark: span for span in inner_clients}
     for span in inner_clients + inner:

@@ -55,7 +55,7 @@ def test_curl_through_a_proxy(start_agent: StartAgent, tmp_path: Path, scheme: s
             measured = run_client(COMMANDS["curl"](), url, mark, COUNT, "GET", environment=environment)
             servers = traced.backend.expect(COUNT, port=port, kind=SERVER, mark=mark)
             check(SERVER, servers, measured, port=port, method="GET", service=server.service, tls="1.3")
-            clients = traced.backend.expect(COUNT, port=port, kind=CLIENT, mark=mark, quiet=0)
+            clients = traced.backend.expect(COUNT, port=port, kind=CLIENT, mark=mark)
             for mark, span in one_for_each(clients, measured).items():
                 assert str(span.attributes["url.full"]) == f"{url}?n={mark}", span.attributes
                 assert (span.service, span.status) == ("curl", 200), span

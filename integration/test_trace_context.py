@@ -22,7 +22,7 @@ Application = Callable[[str], Server]
 def _served(traced: Traced, server: Server, headers: dict[str, str]) -> SeenSpan:
     mark = new_mark()
     drive(server.port, ["/json"], mark=mark, headers=headers)
-    (span,) = traced.backend.expect(1, port=server.port, kind=SERVER, mark=mark, quiet=0)
+    (span,) = traced.backend.expect(1, port=server.port, kind=SERVER, mark=mark)
     return span
 
 
@@ -82,7 +82,7 @@ def test_wherever_it_stands_in_the_first_8_kib(
         time.sleep(0.02)
         client.sendall(whole[cut:])
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
-    (span,) = traced.backend.expect(1, port=server.port, kind=SERVER, mark=mark, quiet=0)
+    (span,) = traced.backend.expect(1, port=server.port, kind=SERVER, mark=mark)
     assert (span.trace_id, span.parent_id) == (TRACE, PARENT)
 
 

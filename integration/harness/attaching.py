@@ -78,7 +78,7 @@ def _all_seen(traced: Traced, server: Server, client: Asking | None) -> None:
     else:
         measured = client.ask(f"https://127.0.0.1:{port}/json", mark, COUNT)
     servers = traced.backend.expect(COUNT, port=port, kind=SERVER, mark=mark)
-    clients = traced.backend.expect(COUNT, port=port, kind=CLIENT, mark=mark, quiet=0)
+    clients = traced.backend.expect(COUNT, port=port, kind=CLIENT, mark=mark)
     asks = client.service if client else ""
     for kind, spans, service in ((SERVER, servers, server.service), (CLIENT, clients, asks)):
         check(kind, spans, measured, port=port, method="GET", service=service, tls="1.3")

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from integration.harness.limits import slack, wait_until
 from integration.harness.measured import MARK_LENGTH
@@ -22,6 +22,14 @@ _QUIET_LIMIT = 2.0
 _STATUS_ERROR = 2
 
 
+class _Asked(NamedTuple):
+    """Which spans."""
+
+    mark: str
+    kind: int
+    port: int | None
+
+
 class Backend:
     """An `OtlpReceiver` whose spans are decoded once, however often a test asks."""
 
@@ -30,6 +38,7 @@ class Backend:
         self._read = 0
         self._by_port: dict[int, list[SeenSpan]] = defaultdict(list)
         self._by_mark: dict[str, list[SeenSpan]] = defaultdict(list)
+        self._due: dict[_Asked, int] = {}
 
     def __enter__(self) -> Self:
         self.receiver.__enter__()
@@ -38,7 +47,11 @@ class Backend:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.receiver.close()
+        try:
+            if kind is None:
+                self._check_due()
+        finally:
+            self.receiver.close()
 
     @property
     def endpoint(self) -> str:
@@ -63,7 +76,8 @@ class Backend:
         ]
 
     def forget(self) -> None:
-        """Forget what has come so far."""
+        """Forget what has come so far, in which there must be nothing too many."""
+        self._check_due()
         self.receiver.clear()
         self._read = 0
         self._by_port.clear()
@@ -88,13 +102,32 @@ class Backend:
         mark: str = "",
         quiet: float = QUIET_SECONDS,
     ) -> list[SeenSpan]:
-        """Wait for `count` spans, then a while for any too many; return them, or fail with a list."""
-        wait_until(lambda: len(self.marked(mark, kind, port)) >= count)
-        time.sleep(min(slack(quiet), max(quiet, _QUIET_LIMIT)))
-        seen = self.marked(mark, kind, port)
-        what = f"{KINDS.get(kind, '')} spans of port {port} {mark}"
+        """Wait for `count` spans; return them, or fail with a list.
+
+        Whether there are too many shows after a while, which of a mark is waited for once, at the end: a run
+        of a client is done when it is asked for, and nothing more is to come of it.
+        """
+        asked = _Asked(mark, kind, port)
+        wait_until(lambda: len(self.marked(*asked)) >= count)
+        if len(mark) >= MARK_LENGTH:
+            self._due[asked] = count
+        else:
+            _be_quiet(quiet)
+        return self._exactly(count, asked)
+
+    def _exactly(self, count: int, asked: _Asked) -> list[SeenSpan]:
+        seen = self.marked(*asked)
+        what = f"{KINDS.get(asked.kind, '')} spans of port {asked.port} {asked.mark}"
         assert len(seen) == count, f"{count} {what} were due, {len(seen)} came:\n{describe(seen)}"
         return seen
+
+    def _check_due(self) -> None:
+        """Fail if of what was waited for there is more by now."""
+        due, self._due = self._due, {}
+        if due:
+            _be_quiet(QUIET_SECONDS)
+        for asked, count in due.items():
+            self._exactly(count, asked)
 
     def settled(self, mark: str) -> list[SeenSpan]:
         """Wait until no more spans of one run of a client come, and return them."""
@@ -119,6 +152,10 @@ class Backend:
                     series = (resource, tuple(sorted(map(repr, point.attributes.items()))))
                     newest[series] = point.count
         return sum(newest.values())
+
+
+def _be_quiet(seconds: float) -> None:
+    time.sleep(min(slack(seconds), max(seconds, _QUIET_LIMIT)))
 
 
 def _flatten(span: ReceivedSpan) -> SeenSpan:

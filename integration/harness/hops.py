@@ -38,7 +38,6 @@ UVICORN = (sys.executable, "-m", "uvicorn", "--no-access-log", "--timeout-keep-a
 """Who asks may keep a connection as long as uvicorn does by itself, and then ask by one that is closed."""
 EMULATED = SLACK >= 5
 REQUESTS = 40 if EMULATED else 200
-_SHORT_QUIET = 0.1
 """Enough for a batch more: that nothing is told twice, test_books and test_servers see."""
 _BEFORE_SENDS = b"btf_trace_tcp_sendmsg_locked"
 _TOO_EARLY = 0.01
@@ -107,7 +106,7 @@ def judged(
     words = visitor(first, hops, mark, REQUESTS, at_once, *more)
     subprocess.run(words, check=True, timeout=slack(PATIENCE), stdin=subprocess.DEVNULL)
     try:
-        seen = traced.backend.expect(spans * REQUESTS, mark=mark, quiet=_SHORT_QUIET)
+        seen = traced.backend.expect(spans * REQUESTS, mark=mark)
     except AssertionError as error:
         counted = {name: total for name, total in traced.agent.ledger().items() if total}
         raise AssertionError(f"{str(error).partition(chr(10))[0]}\nledger: {counted}") from None
