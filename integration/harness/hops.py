@@ -38,7 +38,6 @@ UVICORN = (sys.executable, "-m", "uvicorn", "--no-access-log", "--timeout-keep-a
 """Who asks may keep a connection as long as uvicorn does by itself, and then ask by one that is closed."""
 EMULATED = SLACK >= 5
 REQUESTS = 40 if EMULATED else 200
-"""Enough for a batch more: that nothing is told twice, test_books and test_servers see."""
 _BEFORE_SENDS = b"btf_trace_tcp_sendmsg_locked"
 _TOO_EARLY = 0.01
 """Of the requests, what a host that stops a processor for a moment may bring about."""
