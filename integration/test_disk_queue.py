@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ RUNG = RUNGS[0]  # the way out is the same on every rung
 MEMORY = 100
 """Spans that memory holds; they come in bursts of half as many."""
 COUNT = 6 * MEMORY
+LIVES = 5
 DURATION = "http.server.request.duration"
 
 
@@ -139,6 +141,40 @@ def test_killed_during_the_outage(outage: Outage) -> None:
         outage.expect(backend)
         _comes_to(again, export_recovered=COUNT, export_passed=COUNT)
         again.agent.stop()
+
+
+@pytest.mark.parametrize("outage", ["grpc"], indirect=True)
+def test_killed_amid_writing(outage: Outage) -> None:
+    """SIGKILL under load, again and again: what was on disk arrives, in order and once."""
+    known = 0
+    for life in range(LIVES):
+        known = _kill_amid_writing(outage, life, known)
+    with outage.backend() as backend:
+        again = outage.agent()
+        assert wait_until(lambda: again.agent.ledger()["export_passed"] >= known), _on_spans(again)
+        due = again.agent.ledger()["export_recovered"]
+        assert due >= known >= LIVES * MEMORY
+        _comes_to(again, export_recovered=due, export_passed=due)
+        seen = backend.expect(due, port=outage.server.port, kind=SERVER)
+        again.agent.stop()
+    made = [tuple(map(int, span.mark.split("-")[1:])) for span in seen]
+    assert made == sorted(set(made))
+    assert {life for life, _ in made} == set(range(LIVES))
+
+
+def _kill_amid_writing(outage: Outage, life: int, known: int) -> int:
+    """Have an agent find what is `known` to be on disk, and write more; return what is then."""
+    agent = outage.agent().agent
+    assert wait_until(lambda: agent.ledger()["export_recovered"] >= known), agent.ledger()
+    enough = agent.ledger()["export_on_disk"] + MEMORY
+    with ThreadPoolExecutor(1) as beside:
+        paths = ["/json"] * 4 * COUNT
+        driving = beside.submit(drive, outage.server.port, paths, mark=f"{outage.mark}-{life}")
+        assert wait_until(lambda: agent.ledger()["export_on_disk"] >= enough, every=0.001), agent.ledger()
+        written = agent.ledger()["export_on_disk"]
+        assert not driving.done(), "it would not be amid its load"
+        agent.kill()
+    return written
 
 
 @pytest.mark.parametrize("outage", ["grpc"], indirect=True)

@@ -109,11 +109,13 @@ class Backend:
         """
         asked = _Asked(mark, kind, port)
         wait_until(lambda: len(self.marked(*asked)) >= count)
-        if len(mark) >= MARK_LENGTH:
-            self._due[asked] = count
-        else:
+        has_mark = len(mark) >= MARK_LENGTH
+        if not has_mark:
             _be_quiet(quiet)
-        return self._exactly(count, asked)
+        seen = self._exactly(count, asked)
+        if has_mark:
+            self._due[asked] = count
+        return seen
 
     def _exactly(self, count: int, asked: _Asked) -> list[SeenSpan]:
         seen = self.marked(*asked)
