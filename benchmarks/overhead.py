@@ -27,6 +27,7 @@ from integration.harness.books import since
 UNTRACED, CONTROL = "untraced", "untraced again"
 SPANS, METRICS_ONLY, BOTH_SIDES = "spans", "metrics only", "nginx and wrk traced"
 NO_NETWORK = "spans, without TCP's health, UDP, lookups and the network's part in requests"
+EXCLUDED = "another process is selected"
 COLUMNS = (
     "series",
     "requests/s",
@@ -51,7 +52,11 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("nginx", servers.nginx, {SPANS: 0.85, NO_NETWORK: None, METRICS_ONLY: 0.88, BOTH_SIDES: None}),
+    Scenario(
+        "nginx",
+        servers.nginx,
+        {SPANS: 0.85, NO_NETWORK: None, METRICS_ONLY: 0.88, BOTH_SIDES: None, EXCLUDED: None},
+    ),
     Scenario("nginx, Connection: close", servers.nginx, {SPANS: 0.97, NO_NETWORK: None}, close=True),
     Scenario("nginx over TLS", partial(servers.nginx, tls=True), {SPANS: None}),
     Scenario("uvicorn", servers.uvicorn, {SPANS: 0.97}),
@@ -106,6 +111,7 @@ def configurations(server: Server) -> dict[str, Mapping[str, Any]]:
         },
         METRICS_ONLY: {**selected, "traces": {"enabled": False}},
         BOTH_SIDES: only("nginx", "wrk"),
+        EXCLUDED: only_pids([1]),
     }
 
 
