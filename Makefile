@@ -37,7 +37,7 @@ setup-test: setup ## Install what the test suites need (servers, runtimes, guest
 	@tools/setup-test.sh
 
 .PHONY: test
-test: setup-test ## Run everything: lint, unit, kernel, integration, guests, image (under 45 minutes)
+test: setup-test ## Run everything: lint, unit, kernel, integration, guests, image (about an hour)
 	@tools/lint.sh
 	@mkdir -p $(REPORTS)
 	@$(PYTEST) tests integration --junit-xml=$(REPORTS)/test.xml $(ARGS)
