@@ -99,22 +99,6 @@ def test_it_does_so_as_nobody(built: Built) -> None:
     assert spans_of_a_server([*built.agent("--entrypoint="), *AS_NOBODY])
 
 
-def test_it_names_another_container(built: Built) -> None:
-    """By its control group, and by what the daemon of both says at a socket that is mounted."""
-    give_image(built.daemon)
-    with (
-        container_that_serves(built.daemon, "--name=next-door") as (identifier, port),
-        Backend() as backend,
-    ):
-        socket = built.daemon.socket.removeprefix("unix://")
-        config = {"discovery": {"include": [{"ports": [port]}]}, "containers": {"docker": [socket]}}
-        with Agent(endpoint=backend.endpoint, command=built.agent(), config=config):
-            drive(port, ["/"] * 2)
-            spans = backend.expect(2, port=port, kind=SERVER)
-    told = {(span.resource["container.id"], span.resource["container.name"]) for span in spans}
-    assert told == {(identifier, "next-door")}
-
-
 def test_a_sidecar_names_what_its_pod_runs(built: Built) -> None:
     """As in configs/kubernetes/sidecar.yaml: the processes of one container in place of the host's."""
     give_image(built.daemon)
