@@ -130,7 +130,8 @@ def stripped_client() -> Path:
 def openssl_program(name: str) -> Path:
     """Build a program of programs/tls that uses OpenSSL by itself: "rebound" or "replaced"."""
     target = folder() / name
-    _run("gcc", *_OPTIONS, "-o", target, f"{name}.c", "http.c", "-lssl", "-lcrypto", directory=TLS)
+    sources = [f"{name}.c", "session.c", "http.c"]
+    _run("gcc", *_OPTIONS, "-o", target, *sources, "-lssl", "-lcrypto", directory=TLS)
     return target
 
 

@@ -7,25 +7,12 @@
  * handshake; `silently` does the same by BIOs, so that no descriptor is named; `moved` goes on amid the
  * session, which takes somebody in between who does so too.
  */
-#include "client.h"
 #include "http.h"
+#include "session.h"
 
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static SSL *session;
-
-long tls_write(const void *data, size_t length)
-{
-	return SSL_write(session, data, length);
-}
-
-long tls_read(void *into, size_t room)
-{
-	return SSL_read(session, into, room);
-}
 
 static void use(int descriptor, const char *mode)
 {
@@ -56,15 +43,12 @@ static void ask_often(const char *host, const char *port, const char *mark, int 
 
 int main(int words, char **word)
 {
-	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 	int first, other, count;
 
 	if (words != 7)
 		give_up("reading MODE HOST PORT OTHER_PORT MARK COUNT");
 	count = atoi(word[6]);
-	SSL_CTX_load_verify_locations(context, getenv("SSL_CERT_FILE"), NULL);
-	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-	session = SSL_new(context);
+	make_session();
 	first = connect_to(word[2], atoi(word[3]));
 	use(first, word[1]);
 	handshake();

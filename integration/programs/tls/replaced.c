@@ -6,28 +6,15 @@
  * To be run without random addresses (setarch -R). COUNT requests in each of the two lives: the first has
  * agreed on a protocol by ALPN, and asks for it, the second has not.
  */
-#include "client.h"
 #include "http.h"
+#include "session.h"
 
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BEFORE "SESSION_BEFORE"
-
-static SSL *session;
-
-long tls_write(const void *data, size_t length)
-{
-	return SSL_write(session, data, length);
-}
-
-long tls_read(void *into, size_t room)
-{
-	return SSL_read(session, into, room);
-}
 
 static void agree(void)
 {
@@ -60,7 +47,6 @@ static void ask_often(char **word, int from, int count)
 
 int main(int words, char **word)
 {
-	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 	const char *before = getenv(BEFORE);
 	char address[32];
 	int count;
@@ -68,9 +54,7 @@ int main(int words, char **word)
 	if (words != 5)
 		give_up("reading HOST PORT MARK COUNT");
 	count = atoi(word[4]);
-	SSL_CTX_load_verify_locations(context, getenv("SSL_CERT_FILE"), NULL);
-	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-	session = SSL_new(context);
+	make_session();
 	snprintf(address, sizeof(address), "%p", (void *)session);
 	if (before && strcmp(before, address))
 		give_up("getting the same address again");
